@@ -1,0 +1,39 @@
+# One command to run, one to test; both make their own environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+.PHONY: run test check lint types imports lock clean
+
+run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
+	@$(BIN)/leadenrich demo
+
+test: $(STAMP)  ## every test; needs redis-server on PATH or the wheel in requirements.lock
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) lint types imports test
+
+lint: $(STAMP)
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+imports: $(STAMP)
+	@$(BIN)/lint-imports
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "leadenrich needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	@echo "Making the environment in $(VENV) (once, about half a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: $(STAMP)  ## requirements.lock again, from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--upgrade --all-extras --group test --group check pyproject.toml -o requirements.lock
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Pure values and judgements: no clock, no sleep, no I/O."""

@@ -1,0 +1,69 @@
+"""A lead as it came in, and the cheap fingerprint of its address."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+FieldValue: TypeAlias = str | int | float | bool | list[str] | None
+
+EventKind: TypeAlias = Literal[
+    "create", "update", "tags", "opportunity", "delete", "workflow", "api", "import", "backfill"
+]
+
+
+class PostalAddress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An address as people typed it: any part may be empty. `full` is a one-line form, used when `line1` is empty."""
+
+    line1: str = ""
+    city: str = ""
+    state: str = ""
+    postal_code: str = ""
+    country: str = ""
+    full: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.line1.strip() or self.full.strip())
+
+
+class Lead(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One contact of one HighLevel location, as an event told it. This is what a job's payload holds.
+
+    `custom_fields` maps field id to value and is None where the event did not carry them; `tags` likewise. They are
+    what the event told, so they may be stale.
+    `event_ms` is the vendor's time of the event, epoch milliseconds; 0 when it told none.
+    """
+
+    location_id: str
+    contact_id: str
+    kind: EventKind
+    event_ms: int = 0
+    address: PostalAddress = PostalAddress()
+    first_name: str = ""
+    last_name: str = ""
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+    tags: tuple[str, ...] | None = None
+    custom_fields: dict[str, FieldValue] | None = None
+    workflow_id: str = ""
+
+
+_NOT_WORD = re.compile(r"[^\w]+")
+
+
+def fingerprint(address: PostalAddress) -> str:
+    """Case-folded street, city, state and zip5 without punctuation; "" for no address.
+
+    It only tells whether an address changed; what is bought is keyed by the normalised address.
+    """
+    if not address:
+        return ""
+    zip5 = re.sub(r"\D", "", address.postal_code)[:5]
+    parts = (address.line1 or address.full, address.city, address.state, zip5)
+    folded = (_NOT_WORD.sub(" ", unicodedata.normalize("NFKC", part).casefold()).strip() for part in parts)
+    return "|".join(folded)

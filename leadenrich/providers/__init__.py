@@ -1,0 +1,1 @@
+"""The only HTTP clients: RealEstateAPI and HighLevel."""

@@ -1,0 +1,1 @@
+"""All that outlives the process; the only folder that imports redis."""

@@ -1,0 +1,1 @@
+"""The HTTP side: webhooks in, health, metrics, the admin API."""

@@ -1,0 +1,1 @@
+"""Runs jobs: claims, keeps leases alive, settles, drains."""
