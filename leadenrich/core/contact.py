@@ -13,7 +13,7 @@ class Contact:
 
     contact_id: str
     location_id: str
-    address: PostalAddress = PostalAddress()
+    address: PostalAddress
     first_name: str = ""
     last_name: str = ""
     name: str = ""

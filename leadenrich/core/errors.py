@@ -43,7 +43,7 @@ class Throttled(Trouble):
 
 
 class ProviderOut(Trouble):
-    """The provider works for no lead at all. `until_ms` is when it may be tried again; None: a probe or a person says."""
+    """The provider works for no lead at all. `until_ms`: when it may be tried again; None: a probe or a person says."""
 
     def __init__(
         self, message: str, *, provider: str, kind: OutKind, until_ms: int | None = None, status: int | None = None
