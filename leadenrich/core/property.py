@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from leadenrich.core.lead import Json
 
@@ -35,3 +37,43 @@ class BadAddress:
 
 
 LookupAnswer: TypeAlias = Found | NoMatch | BadAddress
+
+
+# As it is kept, in the cache and in a job's checkpoint: the `kind` tells them apart.
+class _Found(msgspec.Struct, frozen=True, tag_field="kind", tag="found"):
+    record: dict[str, Any]
+    property_id: str
+    live: bool = True
+
+
+class _NoMatch(msgspec.Struct, frozen=True, tag_field="kind", tag="no_match"):
+    reason: str
+
+
+class _BadAddress(msgspec.Struct, frozen=True, tag_field="kind", tag="bad_address"):
+    reason: str
+
+
+_DECODER: Final = msgspec.json.Decoder(_Found | _NoMatch | _BadAddress)
+
+
+def encode_answer(answer: LookupAnswer) -> bytes:
+    """The answer as JSON, for the cache and the checkpoint; `decode_answer` gives it back."""
+    match answer:
+        case Found(record, property_id, live):
+            return msgspec.json.encode(_Found(record, property_id, live))
+        case NoMatch(reason):
+            return msgspec.json.encode(_NoMatch(reason))
+        case BadAddress(reason):
+            return msgspec.json.encode(_BadAddress(reason))
+
+
+def decode_answer(stored: bytes) -> LookupAnswer:
+    """Raises: msgspec.DecodeError, for what `encode_answer` of this version did not write."""
+    match _DECODER.decode(stored):
+        case _Found(record, property_id, live):
+            return Found(record, property_id, live)
+        case _NoMatch(reason):
+            return NoMatch(reason)
+        case _BadAddress(reason):
+            return BadAddress(reason)
