@@ -9,37 +9,12 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from leadenrich.config.secret import Secret
 from leadenrich.core.lead import Json
 
 NotNegative: TypeAlias = Annotated[float, Meta(ge=0)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Rate: TypeAlias = Annotated[float, Meta(ge=0, le=1_000_000)]  # a second; 0 = no limit
-
-
-class Secret:
-    """A value that is never printed: `repr`, `str` and format give asterisks; `reveal()` gives the text."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return "********"
-
-    __str__ = __repr__
-
-    def __bool__(self) -> bool:
-        return bool(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,0 +1,157 @@
+"""What no single type can say: settings that must fit each other, addresses, keys, names that are taken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from leadenrich.config.faults import ConfigFaults, Fault
+from leadenrich.config.secret import Secret
+from leadenrich.config.settings import Config
+from leadenrich.config.urls import base_url_fault, host_fault, is_loopback, redis_url_fault, split_listen
+
+# What the enrichment writes to a contact. A trigger among them would start work by its own result, for ever.
+OUTCOME_TAGS: Final = frozenset({"qualified", "review", "enrich_no_match", "enrich_no_address"})
+DISQUALIFIED_TAG_PREFIX: Final = "dq_"
+_UNIT_STOP_S: Final = 45  # TimeoutStopSec of systemd/leadenrich.service
+
+
+def cross_faults(config: Config) -> list[Fault]:
+    """Every fault of a configuration whose single values are all of their type."""
+    checks: tuple[Callable[[Config], Iterator[Fault]], ...] = (
+        _addresses,
+        _names,
+        _secrets,
+        _trigger_tags,
+        _doubles,
+        _public_keys,
+    )
+    return [fault for check in checks for fault in check(config)]
+
+
+def worker_faults(config: Config) -> list[Fault]:
+    """What the worker half cannot do without."""
+    faults = []
+    if config.realestateapi.api_key is None:
+        faults.append(Fault("realestateapi.api_key", "is missing: the worker cannot buy records without it"))
+    if not config.ghl.locations:
+        faults.append(
+            Fault("ghl.locations", "is empty: the worker needs at least one [[ghl.locations]] with id and token")
+        )
+    for index, location in enumerate(config.ghl.locations):
+        if location.token is None:
+            message = f"is missing: the worker cannot write to location {location.id} without it"
+            faults.append(Fault(f"ghl.locations[{index}].token", message))
+    return faults
+
+
+def require_worker(config: Config) -> None:
+    """Raises: ConfigFaults when the worker half cannot run with this configuration."""
+    if faults := worker_faults(config):
+        raise ConfigFaults(faults)
+
+
+def notices(config: Config) -> list[Fault]:
+    """What works, but probably not as meant."""
+    found = []
+    if not is_loopback(config.server.host) and config.server.admin_token is None:
+        message = f"is not set: API and dashboard answer on a loopback bind only, and {config.server.host} is none"
+        found.append(Fault("server.admin_token", message))
+    if config.worker.shutdown_grace > _UNIT_STOP_S - 10:
+        message = (
+            f"leaves no time before systemd kills the daemon: set TimeoutStopSec (shipped: {_UNIT_STOP_S} s) above it"
+        )
+        found.append(Fault("worker.shutdown_grace", message))
+    return found
+
+
+def _addresses(config: Config) -> Iterator[Fault]:
+    if (fault := host_fault(config.server.host)) is not None:
+        yield Fault("server.host", fault)
+    if config.worker.listen is not None:
+        try:
+            split_listen(config.worker.listen)
+        except ValueError as error:
+            yield Fault("worker.listen", str(error))
+    if (fault := redis_url_fault(config.redis.url)) is not None:
+        yield Fault("redis.url", fault)
+    private = config.server.allow_private_upstreams
+    for key, url in (("realestateapi.base_url", config.realestateapi.base_url), ("ghl.base_url", config.ghl.base_url)):
+        if (fault := base_url_fault(url, allow_private=private)) is not None:
+            yield Fault(key, fault)
+
+
+def _names(config: Config) -> Iterator[Fault]:
+    name = config.worker.name
+    # It becomes part of a lease token and of a lock file's name.
+    if name is not None and (
+        not name or len(name) > 128 or "/" in name or any(not "!" <= sign <= "~" for sign in name)
+    ):
+        yield Fault("worker.name", "must be 1 to 128 visible ASCII characters without a slash")
+    if config.server.spool is not None and not config.server.spool.strip():
+        yield Fault("server.spool", "must be the path of a file; leave it out for none")
+    for index, location in enumerate(config.ghl.locations):
+        if not (location.id.isascii() and location.id.replace("-", "").replace("_", "").isalnum()):
+            yield Fault(f"ghl.locations[{index}].id", "must be letters and digits, as HighLevel shows it")
+
+
+def _secrets(config: Config) -> Iterator[Fault]:
+    named: list[tuple[str, Secret | None]] = [
+        ("server.admin_token", config.server.admin_token),
+        ("server.viewer_token", config.server.viewer_token),
+        ("realestateapi.api_key", config.realestateapi.api_key),
+        ("ghl.webhook_token", config.ghl.webhook_token),
+    ]
+    named += [(f"ghl.locations[{index}].token", location.token) for index, location in enumerate(config.ghl.locations)]
+    for key, secret in named:
+        if secret is not None and any(not "!" <= sign <= "~" for sign in secret.reveal()):
+            yield Fault(key, "holds blanks or characters that an HTTP header cannot carry")
+    if config.server.admin_token is not None and config.server.admin_token == config.server.viewer_token:
+        yield Fault("server.viewer_token", "is the same as server.admin_token: every viewer could act")
+    if config.server.metrics == "token" and config.server.admin_token is None and config.server.viewer_token is None:
+        yield Fault("server.metrics", "is token, but neither server.admin_token nor server.viewer_token is set")
+
+
+def _trigger_tags(config: Config) -> Iterator[Fault]:
+    for tag in config.ghl.trigger_tags:
+        folded = tag.strip().lower()
+        if not folded:
+            yield Fault("ghl.trigger_tags", "holds an empty tag")
+        elif folded in OUTCOME_TAGS or folded.startswith(DISQUALIFIED_TAG_PREFIX):
+            yield Fault(
+                "ghl.trigger_tags", f"holds {tag}, a tag that we write ourselves: each result would start work again"
+            )
+
+
+def _doubles(config: Config) -> Iterator[Fault]:
+    for location, times in Counter(location.id for location in config.ghl.locations).items():
+        if times > 1:
+            yield Fault("ghl.locations", f"names location {location} {times} times")
+    for code, times in Counter(rule.code for rule in config.rules).items():
+        if times > 1:
+            yield Fault("rules", f"names rule {code} {times} times")
+
+
+def _public_keys(config: Config) -> Iterator[Fault]:
+    if not config.ghl.public_keys:
+        return
+    # Loaded only where needed: it is the slowest import of this package.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    for index, pem in enumerate(config.ghl.public_keys):
+        key = f"ghl.public_keys[{index}]"
+        if "PRIVATE KEY" in pem:
+            yield Fault(key, "is a private key; HighLevel's public key belongs here")
+            continue
+        try:
+            parsed = load_pem_public_key(pem.encode())
+        except (ValueError, UnsupportedAlgorithm):
+            yield Fault(key, "is not a public key in PEM form (-----BEGIN PUBLIC KEY----- ...)")
+            continue
+        if not isinstance(parsed, Ed25519PublicKey):
+            yield Fault(
+                key, f"is of the wrong kind ({type(parsed).__name__}): webhooks are verified by Ed25519 keys only"
+            )

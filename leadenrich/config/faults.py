@@ -1,0 +1,35 @@
+"""What is wrong with a configuration: every fault at once, each with its key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`key` is the setting as the file spells it, or the file itself. `message` never holds a secret's value."""
+
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}"
+
+
+class ConfigFaults(Exception):
+    """The configuration is wrong (exit status 78)."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = tuple(faults)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name nobody knows: "; did you mean `port`?", or what there is."""
+    names = list(known)
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean `{close[0]}`?"
+    return f"; known here: {', '.join(names)}" if names else ""

@@ -1,0 +1,193 @@
+"""Finds and reads the configuration: environment before credentials, these before the file, it before defaults."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import fields
+
+from leadenrich.config.checks import cross_faults
+from leadenrich.config.expectation import holds_secret
+from leadenrich.config.faults import ConfigFaults, Fault, nearest
+from leadenrich.config.reading import Reading, Source, Text
+from leadenrich.config.secret import Secret
+from leadenrich.config.settings import Config, LocationSettings
+
+SYSTEM_PATH: Final = Path("/etc/leadenrich/config.toml")
+_PREFIX: Final = "LEADENRICH_"
+_CREDENTIAL_BYTES_MAX: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration as understood. `sources` has one entry for each key; `path` is None where no file was found."""
+
+    config: Config
+    sources: Mapping[str, Source]
+    path: Path | None
+
+
+def load(path: Path | None, environ: Mapping[str, str], *, cwd: Path | None = None) -> Loaded:
+    """Read the configuration.
+
+    Raises: ConfigFaults with every fault there is.
+    """
+    loaded, faults = read(path, environ, cwd=cwd)
+    if faults:
+        raise ConfigFaults(faults)
+    return loaded
+
+
+def read(path: Path | None, environ: Mapping[str, str], *, cwd: Path | None = None) -> tuple[Loaded, list[Fault]]:
+    """As `load`, but answers what could be understood along with the faults; a faulty key has its default."""
+    faults: list[Fault] = []
+    found = find(path, environ, cwd=cwd)
+    table = _parse(found, faults) if found else {}
+    texts = {**_credentials(environ, faults), **_environment(environ)}
+    reading = Reading(texts, Source("file", str(found or "")), faults)
+    config = cast(Config, reading.struct(Config, "", table))
+    config = _with_location_tokens(config, reading)
+    faults += _unknown(reading)
+    faults += cross_faults(config)
+    return Loaded(config, reading.sources, found), faults
+
+
+def find(path: Path | None, environ: Mapping[str, str], *, cwd: Path | None = None) -> Path | None:
+    """The file to read: `--config`, $LEADENRICH_CONFIG, ./config.toml, /etc/leadenrich/config.toml.
+
+    The first two are answered whether they exist or not: who names a file wants that one.
+    """
+    if path is not None:
+        return path
+    if named := environ.get("LEADENRICH_CONFIG"):
+        return Path(named)
+    here = (cwd or Path.cwd()) / "config.toml"
+    return next((candidate for candidate in (here, SYSTEM_PATH) if _stands(candidate)), None)
+
+
+def _stands(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # there, but closed to us: a fault to report, not a file to skip
+    return True
+
+
+def _parse(path: Path, faults: list[Fault]) -> dict[str, Any]:
+    try:
+        # Editors on other systems put a byte order mark in front, which TOML does not know.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        faults.append(Fault(str(path), f"cannot be read: {error.strerror or error}"))
+    except UnicodeDecodeError as error:
+        faults.append(Fault(str(path), f"is not UTF-8 (byte {error.start + 1})"))
+    except tomllib.TOMLDecodeError as error:
+        faults.append(Fault(str(path), f"is not valid TOML: {error}"))
+    except RecursionError:
+        faults.append(Fault(str(path), "is nested too deeply"))
+    return {}
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, Text]:
+    """`LEADENRICH_<SECTION>__<KEY>` by dotted key.
+
+    Variables of our prefix without the double underscore are left alone: Kubernetes sets `LEADENRICH_PORT` and the
+    like for a service of that name.
+    """
+    texts: dict[str, Text] = {}
+    for name, value in environ.items():
+        rest = name.removeprefix(_PREFIX)
+        if rest == name or not ("__" in rest or rest in ("RULES", "MAPPING")):
+            continue
+        texts[rest.replace("__", ".").lower()] = Text(value, Source("environment", name))
+    return texts
+
+
+def _credentials(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, Text]:
+    """The files of $CREDENTIALS_DIRECTORY that bear the name of one of our keys; others are somebody else's."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return {}
+    try:
+        files = sorted(file for file in Path(folder).iterdir() if file.is_file())
+    except OSError as error:
+        faults.append(Fault("CREDENTIALS_DIRECTORY", f"cannot be read: {error.strerror or error}"))
+        return {}
+    secrets, sections = set(_secret_keys(Config)), {section.name for section in fields(Config)}
+    texts: dict[str, Text] = {}
+    for file in files:
+        if file.name.partition(".")[0] not in sections or "." not in file.name:
+            continue
+        if file.name not in secrets and not _is_location_token(file.name):
+            faults.append(Fault(f"credential {file.name}", f"is no secret of ours{nearest(file.name, secrets)}"))
+            continue
+        try:
+            content = file.read_bytes()[: _CREDENTIAL_BYTES_MAX + 1]
+            if len(content) > _CREDENTIAL_BYTES_MAX:
+                raise ValueError
+            texts[file.name] = Text(content.decode().strip(), Source("credential", file.name))
+        except OSError as error:
+            faults.append(Fault(f"credential {file.name}", f"cannot be read: {error.strerror or error}"))
+        except ValueError:
+            faults.append(Fault(f"credential {file.name}", "is not a text of a sensible length"))
+    return texts
+
+
+def _secret_keys(kind: type[Struct], key: str = "") -> Iterator[str]:
+    """The dotted keys that may be given as a file: all secrets, and the Redis URL, which may hold a password."""
+    for member in fields(kind):
+        path = f"{key}.{member.name}" if key else member.name
+        if isinstance(member.type, type) and issubclass(member.type, Struct):
+            yield from _secret_keys(member.type, path)
+        elif holds_secret(member.type) or path == "redis.url":
+            yield path
+
+
+def _is_location_token(key: str) -> bool:
+    return key.startswith("ghl.locations.") and key.endswith(".token") and key.count(".") == 3
+
+
+def _with_location_tokens(config: Config, reading: Reading) -> Config:
+    """Put `ghl.locations.<id>.token` credentials into their locations; one that no list names is a location too."""
+    tokens = {
+        key.split(".")[2]: text
+        for key, text in reading.texts.items()
+        if _is_location_token(key) and text.source.name == key
+    }
+    listed_in_environment = reading.sources.get("ghl.locations", Source("default")).kind == "environment"
+    locations = list(config.ghl.locations)
+    for index, location in enumerate(locations):
+        text = tokens.pop(location.id, None)
+        reading.used.add(f"ghl.locations.{location.id}.token")
+        if text is None or (listed_in_environment and location.token is not None):
+            continue
+        locations[index] = msgspec.structs.replace(location, token=_token(text, reading))
+        reading.sources[f"ghl.locations[{index}].token"] = text.source
+    for name, text in tokens.items():
+        reading.used.add(f"ghl.locations.{name}.token")
+        index = len(locations)
+        locations.append(LocationSettings(id=name, token=_token(text, reading)))
+        reading.sources |= {f"ghl.locations[{index}].id": text.source, f"ghl.locations[{index}].token": text.source}
+    return msgspec.structs.replace(config, ghl=msgspec.structs.replace(config.ghl, locations=tuple(locations)))
+
+
+def _token(text: Text, reading: Reading) -> Secret | None:
+    if text.text:
+        return Secret(text.text)
+    reading.faults.append(Fault(f"credential {text.source.name}", "is empty"))
+    return None
+
+
+def _unknown(reading: Reading) -> Iterator[Fault]:
+    known = {key for key in reading.sources if "[" not in key}
+    for key, text in reading.texts.items():
+        if key not in reading.used:
+            yield Fault(key, f"unknown key (from {text.source}){nearest(key, known)}")
