@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from leadenrich.core import address_parser as parser
-from leadenrich.core import address_text as texts
+from leadenrich.core import address_parser as parser, address_text as texts
 from leadenrich.core.lead import PostalAddress
 from leadenrich.core.states import MILITARY, state_code, state_of_zip
 

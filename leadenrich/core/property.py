@@ -54,7 +54,9 @@ class _BadAddress(msgspec.Struct, frozen=True, tag_field="kind", tag="bad_addres
     reason: str
 
 
-_DECODER: Final = msgspec.json.Decoder(_Found | _NoMatch | _BadAddress)
+_DECODER: Final[msgspec.json.Decoder[_Found | _NoMatch | _BadAddress]] = msgspec.json.Decoder(
+    _Found | _NoMatch | _BadAddress
+)
 
 
 def encode_answer(answer: LookupAnswer) -> bytes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from leadenrich.core.address import AddressRejected, as_postal, long_form, normalise
 from leadenrich.core.lead import PostalAddress
