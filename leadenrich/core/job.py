@@ -96,7 +96,8 @@ class StepRecord:
     """One checkpointed step of a job. Times are epoch milliseconds by Redis' clock.
 
     `ended_ms` is None while the step's intent has no result: the process may have died in the call.
-    `result` is what the step itself wrote, opaque to everybody else.
+    `result` is what the step itself wrote, opaque to everybody else. `unknown` counts the runs that died between
+    intent and result: whether their effect happened nobody knows.
     """
 
     name: str
@@ -105,6 +106,7 @@ class StepRecord:
     cached: bool = False
     credits: int = 0
     result: bytes | None = None
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,9 @@
+"""What the store raises."""
+
+
+class StoreUnavailable(Exception):
+    """Redis cannot be reached, or cannot take a write now. Nothing is known to be stored; the call may be repeated."""
+
+
+class StoreRefused(Exception):
+    """This Redis must not be used as it is set up; the message says what to change."""

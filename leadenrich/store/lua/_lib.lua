@@ -1,0 +1,72 @@
+-- What every script shares; the loader puts it in front of each. Locals only: a global would leak into other scripts.
+
+local function now_ms()
+  local time = redis.call("TIME")
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function int(number)
+  return string.format("%.0f", number)
+end
+
+-- One job leaves a state of its lane and enters another; either may be nil.
+local function move(counts, lane, from, to)
+  if from then redis.call("HINCRBY", counts, lane .. ":" .. from, -1) end
+  if to then redis.call("HINCRBY", counts, lane .. ":" .. to, 1) end
+end
+
+-- The event for everybody (stream) and for the job's own timeline. `detail` is a JSON object, opaque, or "".
+local function announce(events, timeline, ms, event, id, job, detail)
+  redis.call("XADD", events, "MAXLEN", "~", 10000, "*", "event", event, "job", id, "contact", job.contact,
+    "location", job.location, "lane", job.lane, "attempt", job.tries or "0", "detail", detail)
+  if timeline then
+    redis.call("APPEND", timeline, '["' .. event .. '",' .. int(ms) .. "," .. (job.tries or "0") .. ","
+      .. (detail == "" and "null" or detail) .. "]\n")
+  end
+end
+
+local function wake(marker)
+  redis.call("ZADD", marker, 0, "m")
+end
+
+-- A job that no longer exists anywhere else: every key of it goes at once.
+local function forget(prefix, counts, events, ms, id, state)
+  local job_key = prefix .. "job:" .. id
+  local fields = redis.call("HMGET", job_key, "contact", "location", "lane")
+  redis.call("DEL", job_key, prefix .. "load:" .. id, prefix .. "tl:" .. id, prefix .. "step:" .. id)
+  if fields[3] then
+    move(counts, fields[3], state, nil)
+    announce(events, nil, ms, "removed", id, { contact = fields[1], location = fields[2], lane = fields[3] }, "")
+  end
+end
+
+-- Keep the newest `keep` of a set of finished jobs; a few at a time, so that no call takes long.
+local function retain(prefix, counts, events, ms, set, keep, state)
+  local surplus = redis.call("ZCARD", set) - keep
+  if surplus > 0 then
+    local oldest = redis.call("ZPOPMIN", set, math.min(surplus, 20))
+    for i = 1, #oldest, 2 do forget(prefix, counts, events, ms, oldest[i], state) end
+  end
+end
+
+-- The next job of the same contact waited for this one to end: it may go now.
+local function let_next_go(prefix, job_key, sched, marker)
+  local behind = redis.call("HGET", job_key, "behind")
+  if behind then
+    redis.call("HDEL", job_key, "behind")
+    if redis.call("ZREM", sched, behind) == 1 then
+      local behind_key = prefix .. "job:" .. behind
+      redis.call("HDEL", behind_key, "after", "next")
+      redis.call("RPUSH", prefix .. "wait:" .. redis.call("HGET", behind_key, "lane"), behind)
+      wake(marker)
+    end
+  end
+end
+
+-- Who holds the lease? "ok", or what the caller must answer.
+local function prove(job_key, lease, id, token)
+  local held = redis.call("HGET", job_key, "token")
+  if not held then return "missing" end
+  if held ~= token or not redis.call("ZSCORE", lease, id) then return "lost_lease" end
+  return "ok"
+end

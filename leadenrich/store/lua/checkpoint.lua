@@ -1,0 +1,39 @@
+--[[
+Write down a step of a job: its intent (before an effect) or its result (after it). Proves the lease.
+
+A step is "started|ended|cached|credits|unknown": unknown counts intents that never got a result.
+
+KEYS[1] job HASH    KEYS[2] lease ZSET    KEYS[3] steps HASH    KEYS[4] counts HASH
+ARGV[1] token  ARGV[2] id  ARGV[3] step name  ARGV[4] intent|result  ARGV[5] cached 0|1  ARGV[6] credits
+ARGV[7] result, opaque  ARGV[8] 1: an earlier intent without result is an unknown purchase
+Returns {word, started_ms, unknown}: word is "ok", "lost_lease" or "missing". O(1).
+]]
+local job, lease, steps, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local token, id, name, verb = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local word = prove(job, lease, id, token)
+if word ~= "ok" then return { word, "0", "0" } end
+local now = int(now_ms())
+local before = redis.call("HGET", steps, name)
+local started, ended, unknown = now, "", "0"
+if before then
+  local was = { string.match(before, "^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$") }
+  started, ended, unknown = was[1], was[2], was[5]
+end
+if verb == "intent" then
+  if before and ended == "" and redis.call("HGET", steps, name .. ":token") ~= token then
+    if ARGV[8] == "1" then
+      unknown = int(tonumber(unknown) + 1)
+      redis.call("HINCRBY", counts, "unknown_purchases", 1)
+    end
+    started = now
+  end
+  redis.call("HSET", steps, name, started .. "||0|0|" .. unknown, name .. ":token", token)
+  redis.call("HSET", job, "steps", 1)
+else
+  redis.call("HSET", steps, name, started .. "|" .. now .. "|" .. ARGV[5] .. "|" .. ARGV[6] .. "|" .. unknown,
+    name .. ":result", ARGV[7])
+  redis.call("HDEL", steps, name .. ":token")
+  redis.call("HSET", job, "steps", 1)
+  if tonumber(ARGV[6]) > 0 then redis.call("HINCRBY", counts, "credits", ARGV[6]) end
+end
+return { "ok", started, unknown }

@@ -1,0 +1,205 @@
+--[[
+Take waiting jobs to work on, and do the housekeeping: promote what is due, honour every pause, say when to come again.
+
+Safe to run twice: the same request id gets the same jobs, while their leases are held.
+
+Transition: QUEUED -> PROCESSING
+Transition: RETRY_SCHEDULED -> QUEUED (promote)
+KEYS[1] wait_live LIST  KEYS[2] wait_bulk LIST  KEYS[3] wait_suspect LIST  waiting ids; suspects run alone
+KEYS[4] sched     ZSET  id -> due, ms           KEYS[5] lease        ZSET  id -> generation x 1e6 + beat
+KEYS[6] marker    ZSET  KEYS[7] events STREAM   KEYS[8] counts HASH
+KEYS[9] meta      HASH  what is paused          KEYS[10] workers HASH      each worker's last claim
+ARGV[1] prefix  ARGV[2] owner <worker>/<boot>  ARGV[3] want  ARGV[4] running: jobs in this process now
+ARGV[5] request_id  ARGV[6] lease_ms  ARGV[7] probe_ms: between two tries of a provider that is out
+Returns {jobs, next_ms (-1 nothing is due), hold}: hold is "" | "paused" | "drain" (stop claiming until nothing runs
+here: a suspect comes next); a job is {id, token, lane, location, contact, tries, max, stalls, alone, probe, created,
+rerun, payload, steps}.
+]]
+local wait = { live = KEYS[1], bulk = KEYS[2] }
+local suspects, sched, lease, marker, events, counts, meta, workers =
+  KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local prefix, owner, want, running = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local request_id, lease_ms, probe_ms = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local now = now_ms()
+local next_at = nil
+
+local function come_again(at)
+  if at and (not next_at or at < next_at) then next_at = at end
+end
+
+local function next_ms()
+  local first = redis.call("ZRANGE", sched, 0, 0, "WITHSCORES")
+  if first[2] then come_again(tonumber(first[2])) end
+  return next_at and int(math.max(next_at - now, 0)) or "-1"
+end
+
+-- meta "provider:<name>" = kind|until_ms|probe_ms|since_ms|reason
+local switches = {}
+local all = redis.call("HGETALL", meta)
+for i = 1, #all, 2 do
+  local name = string.match(all[i], "^provider:(.+)$")
+  if name then
+    local kind, till, probe = string.match(all[i + 1], "^([^|]*)|([^|]*)|([^|]*)|")
+    switches[name] = { field = all[i], value = all[i + 1], kind = kind, till = tonumber(till), probe = tonumber(probe) }
+  end
+end
+
+-- Whether jobs may use a provider: "go", "probe" (this one tries it out), or false and since when to ask again.
+local function gate(name)
+  local switch = switches[name]
+  if not switch then return "go" end
+  if switch.till > 0 then
+    if switch.till > now then return false, switch.till end
+    redis.call("HDEL", meta, switch.field)
+    switches[name] = nil
+    redis.call("XADD", events, "MAXLEN", "~", 10000, "*", "event", "provider_resumed", "job", "", "contact", "",
+      "location", "", "lane", "", "attempt", "0", "detail", '{"provider":"' .. name .. '","why":"time is over"}')
+    return "go"
+  end
+  if switch.kind ~= "outage" then return false, nil end
+  if switch.probe > now then return false, switch.probe end
+  return "probe", now + probe_ms
+end
+
+local function probing(name)
+  local switch = switches[name]
+  switch.probe = now + probe_ms
+  local head, tail = string.match(switch.value, "^([^|]*|[^|]*|)[^|]*(|.*)$")
+  redis.call("HSET", meta, switch.field, head .. int(switch.probe) .. tail)
+end
+
+local function promote()
+  local due = redis.call("ZRANGEBYSCORE", sched, "-inf", int(now), "LIMIT", 0, 100)
+  for i = #due, 1, -1 do
+    local id = due[i]
+    local job_key = prefix .. "job:" .. id
+    local fields = redis.call("HMGET", job_key, "state", "lane", "after", "suspect")
+    local ahead = fields[3] and redis.call("HGET", prefix .. "job:" .. fields[3], "state")
+    if ahead and ahead ~= "SUCCEEDED" and ahead ~= "FAILED_FINAL" then
+      redis.call("ZADD", sched, int(now + 60000), id)
+    else
+      redis.call("ZREM", sched, id)
+      if fields[1] then
+        if fields[1] == "RETRY_SCHEDULED" then
+          redis.call("HSET", job_key, "state", "QUEUED")
+          move(counts, fields[2], "RETRY_SCHEDULED", "QUEUED")
+        end
+        redis.call("HDEL", job_key, "next", "after", "held")
+        redis.call("LPUSH", fields[4] and suspects or wait[fields[2]], id)
+      end
+    end
+  end
+end
+
+local function take(id, alone, probe)
+  local job_key = prefix .. "job:" .. id
+  local fields = redis.call("HMGET", job_key, "lane", "location", "contact", "tries", "max", "stalls", "gen",
+    "created", "steps", "throttled")
+  local tries, generation = tonumber(fields[4] or "0") + 1, tonumber(fields[7] or "0") + 1
+  local token = owner .. ":" .. int(generation)
+  redis.call("HSET", job_key, "state", "PROCESSING", "token", token, "gen", generation, "tries", tries)
+  if alone then redis.call("HSET", job_key, "alone", 1) end
+  redis.call("HSETNX", job_key, "started", int(now))
+  redis.call("ZADD", lease, int(generation * 1000000), id)
+  move(counts, fields[1], "QUEUED", "PROCESSING")
+  announce(events, prefix .. "tl:" .. id, now, "started", id,
+    { contact = fields[3], location = fields[2], lane = fields[1], tries = tries }, '{"by":"' .. owner .. '"}')
+  return { id, token, fields[1], fields[2], fields[3], tries, fields[5], fields[6] or "0", alone and "1" or "0",
+    probe and "1" or "0", fields[8], generation > 1 and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
+    fields[9] and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
+end
+
+-- May this job be taken now? Parks it where its location is paused.
+local function admit(id)
+  local fields = redis.call("HMGET", prefix .. "job:" .. id, "state", "location")
+  if fields[1] ~= "QUEUED" then return nil end
+  local name = "ghl:" .. fields[2]
+  local pass, again = gate(name)
+  if not pass then
+    local due = again or now + probe_ms
+    redis.call("ZADD", sched, int(due), id)
+    redis.call("HSET", prefix .. "job:" .. id, "held", name, "next", int(due))
+    return nil
+  end
+  if pass == "probe" then probing(name) end
+  return pass
+end
+
+local function pop()
+  local turn = redis.call("HINCRBY", meta, "turn", 1)
+  local first, second = wait.live, wait.bulk
+  if turn % 10 == 0 then first, second = second, first end
+  return redis.call("LPOP", first) or redis.call("LPOP", second)
+end
+
+local worker = string.match(owner, "^(.*)/[^/]*$")
+local last = redis.call("HGET", workers, "claim:" .. worker)
+if last then
+  local last_request, ids = string.match(last, "^([^|]*)|(.*)$")
+  if last_request == request_id then
+    local jobs = {}
+    for id in string.gmatch(ids, "[^,]+") do
+      local job_key = prefix .. "job:" .. id
+      local f = redis.call("HMGET", job_key, "token", "lane", "location", "contact", "tries", "max", "stalls", "alone",
+        "created", "gen", "steps")
+      if f[1] and string.sub(f[1], 1, #owner + 1) == owner .. ":" and redis.call("ZSCORE", lease, id) then
+        jobs[#jobs + 1] = { id, f[1], f[2], f[3], f[4], f[5], f[6], f[7] or "0", f[8] or "0", "0", f[9],
+          tonumber(f[10]) > 1 and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
+          f[11] and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
+      end
+    end
+    return { jobs, next_ms(), "" }
+  end
+end
+
+promote()
+if redis.call("HEXISTS", meta, "paused") == 1 then return { {}, "-1", "paused" } end
+local pass, again = gate("realestateapi")
+if not pass then
+  come_again(again)
+  return { {}, next_ms(), "" }
+end
+
+local jobs, ids = {}, {}
+local function keep(id, alone, probe)
+  jobs[#jobs + 1] = take(id, alone, probe)
+  ids[#ids + 1] = id
+end
+
+-- Suspects run again one at a time: one daemon empties itself for them, the others go on.
+if redis.call("LLEN", suspects) > 0 then
+  local suspect = redis.call("HMGET", meta, "suspect_id", "suspect_owner", "suspect_until")
+  local busy = suspect[1] and redis.call("ZSCORE", lease, suspect[1])
+  if not busy and (not suspect[2] or suspect[2] == owner or tonumber(suspect[3]) < now) then
+    redis.call("HSET", meta, "suspect_owner", owner, "suspect_until", int(now + lease_ms))
+    if running > 0 then return { {}, next_ms(), "drain" } end
+    local id = redis.call("LPOP", suspects)
+    if admit(id) then
+      if pass == "probe" then probing("realestateapi") end
+      redis.call("HSET", meta, "suspect_id", id)
+      keep(id, true, pass == "probe")
+      redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. id)
+      return { jobs, next_ms(), "" }
+    end
+  elseif not busy then
+    come_again(tonumber(suspect[3]))
+  end
+end
+
+if pass == "probe" then want = math.min(want, 1) end
+for _ = 1, want + 200 do
+  if #jobs >= want then break end
+  local id = pop()
+  if not id then break end
+  local admitted = admit(id)
+  if admitted then keep(id, false, pass == "probe" or admitted == "probe") end
+end
+if pass == "probe" and #jobs > 0 then probing("realestateapi"); come_again(now + probe_ms) end
+if #jobs > 0 then redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. table.concat(ids, ",")) end
+local more = redis.call("LLEN", wait.live) + redis.call("LLEN", wait.bulk)
+if more > 0 and pass ~= "probe" then
+  wake(marker)
+else
+  redis.call("DEL", marker)
+end
+return { jobs, next_ms(), "" }

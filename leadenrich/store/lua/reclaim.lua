@@ -1,0 +1,59 @@
+--[[
+Take a job back whose worker died. It is a suspect now: it runs again alone. Only a job that ran alone when its
+process died is charged with the stall; too many charges end it.
+
+Transition: PROCESSING -> QUEUED
+Transition: PROCESSING -> FAILED_FINAL (condemn)
+KEYS[1] job HASH  KEYS[2] lease ZSET  KEYS[3] suspects LIST  KEYS[4] dead ZSET  KEYS[5] events STREAM
+KEYS[6] counts HASH  KEYS[7] timeline STRING  KEYS[8] sched ZSET  KEYS[9] marker ZSET  KEYS[10] load STRING
+KEYS[11] steps HASH
+ARGV[1] prefix  ARGV[2] id  ARGV[3] beat: the lease's score that stood still, or "" with
+ARGV[4] owner <worker>/<boot>: whose earlier boots' leases are taken over  ARGV[5] max_stalled  ARGV[6] keep
+ARGV[7] retention_ms
+Returns "reclaimed", "condemned", "alive" (its lease moved) or "missing". O(log lease).
+]]
+local job_key, lease, suspects, dead, events, counts, timeline, sched, marker, load, steps = unpack(KEYS)
+local prefix, id, beat, owner, max_stalled, keep, retention_ms = unpack(ARGV)
+local score = redis.call("ZSCORE", lease, id)
+if not score then return "missing" end
+local f = redis.call("HMGET", job_key, "token", "contact", "location", "lane", "tries", "stalls", "alone")
+if not f[1] then
+  redis.call("ZREM", lease, id)
+  return "missing"
+end
+if beat ~= "" then
+  if tonumber(score) ~= tonumber(beat) then return "alive" end
+else
+  local worker = string.match(owner, "^(.*)/[^/]*$")
+  local same_worker = string.sub(f[1], 1, #worker + 1) == worker .. "/"
+  if not same_worker or string.sub(f[1], 1, #owner + 1) == owner .. ":" then return "alive" end
+end
+local now = now_ms()
+local tries = int(tonumber(f[5]) - 1)
+local stalls = tonumber(f[6] or "0")
+if f[7] then stalls = stalls + 1 end
+local job = { contact = f[2], location = f[3], lane = f[4], tries = tries }
+redis.call("ZREM", lease, id)
+redis.call("HSET", job_key, "stalls", stalls, "tries", tries)
+redis.call("HDEL", job_key, "token", "alone")
+announce(events, timeline, now, "stalled", id, job, '{"charged":' .. (f[7] and "true" or "false") .. ',"by":"'
+  .. string.match(f[1], "^(.*):[^:]*$") .. '"}')
+if stalls > tonumber(max_stalled) then
+  local why = "its process died " .. int(stalls) .. " times while it ran alone"
+  redis.call("HSET", job_key, "state", "FAILED_FINAL", "finished", int(now), "reason", "stalled", "error", why)
+  redis.call("HDEL", job_key, "suspect")
+  redis.call("ZADD", dead, int(now), id)
+  redis.call("PEXPIRE", load, retention_ms)
+  redis.call("PEXPIRE", steps, retention_ms)
+  move(counts, job.lane, "PROCESSING", "FAILED_FINAL")
+  redis.call("HINCRBY", counts, "reason:stalled", 1)
+  announce(events, timeline, now, "failed", id, job, '{"reason":"stalled","error":"' .. why .. '"}')
+  let_next_go(prefix, job_key, sched, marker)
+  retain(prefix, counts, events, now, dead, tonumber(keep), "FAILED_FINAL")
+  return "condemned"
+end
+redis.call("HSET", job_key, "state", "QUEUED", "suspect", 1)
+redis.call("RPUSH", suspects, id)
+move(counts, job.lane, "PROCESSING", "QUEUED")
+wake(marker)
+return "reclaimed"

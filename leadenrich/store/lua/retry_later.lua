@@ -1,0 +1,27 @@
+--[[
+A try failed and another is left: schedule it.
+
+Safe to run twice: a second run finds the same token waiting and answers "ok".
+
+Transition: PROCESSING -> RETRY_SCHEDULED
+KEYS[1] job HASH  KEYS[2] lease ZSET  KEYS[3] sched ZSET  KEYS[4] events STREAM  KEYS[5] counts HASH
+KEYS[6] timeline STRING  KEYS[7] marker ZSET
+ARGV[1] token  ARGV[2] id  ARGV[3] delay_ms  ARGV[4] error  ARGV[5] detail (JSON)
+Returns "ok", "lost_lease" or "missing". O(log sched).
+]]
+local job_key, lease, sched, events, counts, timeline, marker = unpack(KEYS)
+local token, id, delay_ms, error, detail = unpack(ARGV)
+local f = redis.call("HMGET", job_key, "state", "token", "contact", "location", "lane", "tries")
+if f[1] == "RETRY_SCHEDULED" and f[2] == token then return "ok" end
+local word = prove(job_key, lease, id, token)
+if word ~= "ok" then return word end
+local now = now_ms()
+local due = int(now + tonumber(delay_ms))
+redis.call("HSET", job_key, "state", "RETRY_SCHEDULED", "next", due, "error", error)
+redis.call("HDEL", job_key, "alone", "suspect")
+redis.call("ZREM", lease, id)
+redis.call("ZADD", sched, due, id)
+move(counts, f[5], "PROCESSING", "RETRY_SCHEDULED")
+announce(events, timeline, now, "retrying", id, { contact = f[3], location = f[4], lane = f[5], tries = f[6] }, detail)
+wake(marker)  -- a sleeper may have to wake earlier than it knew
+return "ok"

@@ -1,0 +1,396 @@
+"""The queue's writing verbs: each one script call, each safe to send twice, each fenced where a job is in hand."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from leadenrich.config import QueueSettings
+from leadenrich.core.errors import LostLease
+from leadenrich.core.job import Claim, Lane, StepRecord
+from leadenrich.core.lead import Lead, fingerprint
+from leadenrich.core.retry import Bury, Complete, Failure, Release, RetryLater
+from leadenrich.store.batch import Batcher
+from leadenrich.store.connection import Connection
+from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, digest
+from leadenrich.store.scripts import Script
+
+ENQUEUE_BATCH = 256
+COMPLETE_BATCH = 128
+PROBE_MS = 30_000
+ERROR_CHARS = 500
+TRACE_CHARS = 6_000
+
+Verb: TypeAlias = Literal["queued", "duplicate", "ignored"]
+
+_KIND_OF_LEAD: Mapping[str, str] = {
+    "create": "new",
+    "api": "new",
+    "import": "new",
+    "backfill": "new",
+    "workflow": "workflow",
+    "opportunity": "opportunity",
+    "update": "update",
+    "tags": "tags",
+    "delete": "delete",
+}
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A lead at the door. `delivery_key` names the delivery ("" none): the same one again answers the same job."""
+
+    lead: Lead
+    lane: Lane = Lane.LIVE
+    delivery_key: str = ""
+    delivery_window_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of it. `why` says it for `ignored`."""
+
+    verb: Verb
+    job_id: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Claimed jobs, and when to come again: seconds, None when nothing is due. `hold` names why nothing is given."""
+
+    claims: tuple[Claim, ...]
+    next_s: float | None
+    hold: Literal["", "paused", "drain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Another daemon's hold on a job, as seen: `beat` moves while its owner lives."""
+
+    job_id: str
+    beat: float
+
+
+class JobGone(Exception):
+    """The job is unknown here: never was, or retention removed it."""
+
+
+class WrongState(Exception):
+    """The verb does not fit the job's state."""
+
+
+def new_job_id(now_ms: int) -> str:
+    """Sorts by time, URL-safe: 9 characters of milliseconds, 7 random ones."""
+    number = (now_ms << 35) | secrets.randbits(35)
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(75, -1, -5))
+
+
+class Queue:
+    """All verbs of one queue for one worker. Every method raises StoreUnavailable."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: QueueSettings,
+        *,
+        worker: str,
+        trigger_tags: Sequence[str] = (),
+        enrich_unknown_updates: bool = False,
+    ) -> None:
+        self.keys = Keys(settings.name)
+        self.worker = worker
+        self.owner = f"{worker}/{secrets.token_hex(4)}"
+        self._connection = connection
+        self._settings = settings
+        self._trigger_tags = tuple(tag.casefold() for tag in trigger_tags)
+        self._unknown_updates = "1" if enrich_unknown_updates else "0"
+        self._retention_ms = max(1, round(settings.payload_retention * 1000))
+        self._scripts: dict[str, Script] = {}
+        self._submit: Batcher[Submission, Receipt] = Batcher(self._enqueue, most=ENQUEUE_BATCH)
+        self._complete: Batcher[tuple[Claim, Complete, str], str] = Batcher(self._complete_batch, most=COMPLETE_BATCH)
+
+    async def open(self) -> None:
+        """Writes the schema version and refuses data of a newer one. Raises: StoreRefused."""
+        from leadenrich.store.errors import StoreRefused
+
+        await self._connection.execute("HSETNX", self.keys.meta, "schema", SCHEMA_VERSION)
+        found = int(await self._connection.execute("HGET", self.keys.meta, "schema"))
+        if found > SCHEMA_VERSION:
+            raise StoreRefused(
+                f"the queue's data is of schema {found}, this version knows {SCHEMA_VERSION}: run the newer leadenrich"
+            )
+
+    # --- leads in ------------------------------------------------------------------------------------------------
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Takes in one lead; those that wait meanwhile travel together in the next call."""
+        return await self._submit(submission)
+
+    async def _enqueue(self, batch: Sequence[Submission]) -> list[Receipt]:
+        k, now_ms = self.keys, time.time_ns() // 1_000_000
+        keys = [k.wait_live, k.wait_bulk, k.sched, k.wake, k.events, k.counts, k.dead]
+        args: list[Any] = [k.prefix, SEEN_MS, round(self._settings.dedup_window * 1000), self._unknown_updates]
+        for item in batch:
+            lead, job_id = item.lead, new_job_id(now_ms)
+            dedup = k.dedup(digest(item.delivery_key)) if item.delivery_key else k.dedup("none")
+            keys += [dedup, k.seen(lead.location_id, lead.contact_id), k.job(job_id), k.load(job_id)]
+            args += [
+                job_id, _KIND_OF_LEAD[lead.kind], item.lane.value, lead.location_id, lead.contact_id,
+                fingerprint(lead.address), lead.event_ms, self._tags(lead), msgspec.json.encode(lead),
+                self._settings.attempts, round(item.delivery_window_s * 1000) if item.delivery_key else 0,
+                self._retention_ms,
+            ]  # fmt: skip
+        answers = await self._script("enqueue")(keys, args)
+        return [_receipt(answer) for answer in answers]
+
+    def _tags(self, lead: Lead) -> str:
+        """The trigger tags that the event carries, as ",a,b,"; "-" when it told no tags."""
+        if lead.tags is None:
+            return "-"
+        held = {tag.casefold() for tag in lead.tags}
+        return "," + "".join(f"{tag}," for tag in self._trigger_tags if tag in held)
+
+    # --- work ----------------------------------------------------------------------------------------------------
+
+    async def claim(self, want: int, *, running: int) -> Grant:
+        """Up to `want` jobs; `running` is how many this process works on now."""
+        k = self.keys
+        jobs, next_ms, hold = await self._script("claim")(
+            [k.wait_live, k.wait_bulk, k.suspects, k.sched, k.lease, k.wake, k.events, k.counts, k.meta, k.workers],
+            [k.prefix, self.owner, want, running, secrets.token_hex(8), round(self._settings.lease * 1000), PROBE_MS],
+        )
+        next_s = None if int(next_ms) < 0 else int(next_ms) / 1000
+        return Grant(tuple(_claim(job) for job in jobs), next_s, hold.decode())
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Sleeps in Redis until a marker is there; True when one was taken. Never cancel it: it may hold the marker."""
+        return await self._connection.block("BZPOPMIN", self.keys.wake, timeout_s) is not None
+
+    async def poke(self) -> None:
+        """Wakes one sleeping worker."""
+        await self._connection.execute("ZADD", self.keys.wake, 0, "m")
+
+    async def extend(self, claims: Sequence[Claim], about: str = "") -> set[str]:
+        """One beat for all jobs in hand; answers the ids whose lease is no longer ours."""
+        pairs = [part for claim in claims for part in (claim.job_id, claim.token)]
+        lost = await self._script("extend")(
+            [self.keys.lease, self.keys.workers], [self.keys.prefix, self.worker, about, *pairs]
+        )
+        return {job_id.decode() for job_id in lost}
+
+    async def complete(self, claim: Claim, ending: Complete, detail: Mapping[str, Any] | None = None) -> None:
+        """Raises: LostLease."""
+        _held(await self._complete((claim, ending, _json(detail or {}))), claim)
+
+    async def _complete_batch(self, batch: Sequence[tuple[Claim, Complete, str]]) -> list[str]:
+        k = self.keys
+        keys = [k.lease, k.done, k.events, k.counts, k.sched, k.wake]
+        args: list[Any] = [k.prefix, self._settings.keep_succeeded, self._retention_ms]
+        for claim, ending, detail in batch:
+            keys += [k.job(claim.job_id), k.timeline(claim.job_id), k.steps(claim.job_id), k.load(claim.job_id)]
+            args += [claim.job_id, claim.token, ending.outcome.value, ",".join(ending.codes), detail]
+        return [word.decode() for word in await self._script("complete")(keys, args)]
+
+    async def retry_later(self, claim: Claim, ending: RetryLater) -> None:
+        """Raises: LostLease."""
+        k, job_id = self.keys, claim.job_id
+        word = await self._script("retry_later")(
+            [k.job(job_id), k.lease, k.sched, k.events, k.counts, k.timeline(job_id), k.wake],
+            [claim.token, job_id, round(ending.delay_s * 1000), ending.failure.error[:ERROR_CHARS],
+             _failure(ending.failure, delay_s=round(ending.delay_s, 3))],
+        )  # fmt: skip
+        _held(word.decode(), claim)
+
+    async def bury(self, claim: Claim, ending: Bury) -> None:
+        """Raises: LostLease."""
+        k, job_id = self.keys, claim.job_id
+        outcome = ending.outcome.value if ending.outcome else ""
+        word = await self._script("bury")(
+            [k.job(job_id), k.lease, k.dead, k.events, k.counts, k.timeline(job_id), k.sched, k.wake, k.load(job_id),
+             k.steps(job_id)],
+            [k.prefix, claim.token, job_id, ending.reason.value, outcome, ",".join(ending.codes),
+             ending.failure.error[:ERROR_CHARS], _failure(ending.failure, reason=ending.reason.value),
+             self._settings.keep_failed, self._retention_ms],
+        )  # fmt: skip
+        _held(word.decode(), claim)
+
+    async def release(self, claim: Claim, ending: Release) -> bool:
+        """Hands the job back; False when it was throttled for too long and must be buried. Raises: LostLease."""
+        k, job_id = self.keys, claim.job_id
+        word = await self._script("release")(
+            [k.job(job_id), k.lease, k.sched, k.wait(claim.lane.value), k.events, k.counts, k.timeline(job_id), k.wake,
+             k.suspects],
+            [claim.token, job_id, ending.why, ending.until_ms or 0, round(self._settings.throttle_deadline * 1000),
+             _json({"why": ending.why, "error": ending.failure.error[:ERROR_CHARS], "until": ending.until_ms}),
+             "" if ending.why == "shutdown" else ending.failure.error[:ERROR_CHARS]],
+        )  # fmt: skip
+        if word == b"too_long":
+            return False
+        _held(word.decode(), claim)
+        return True
+
+    async def checkpoint(
+        self,
+        claim: Claim,
+        name: str,
+        *,
+        result: bytes | None = None,
+        cached: bool = False,
+        credits: int = 0,
+        paid: bool = False,
+    ) -> StepRecord:
+        """Writes a step's intent (no `result`) or its result, proving the lease.
+
+        `paid`: an earlier intent that never got a result is counted as an unknown purchase. Raises: LostLease.
+        """
+        k, job_id = self.keys, claim.job_id
+        word, started, unknown = await self._script("checkpoint")(
+            [k.job(job_id), k.lease, k.steps(job_id), k.counts],
+            [claim.token, job_id, name, "intent" if result is None else "result", int(cached), credits, result or b"",
+             int(paid)],
+        )  # fmt: skip
+        _held(word.decode(), claim)
+        ended = int(started) if result is not None else None
+        return StepRecord(name, int(started), ended, cached, credits, result, unknown=int(unknown))
+
+    # --- the leases of others ------------------------------------------------------------------------------------
+
+    async def leases(self) -> list[Lease]:
+        """Every job being worked on, by whomever; at most 5,000."""
+        answer = await self._connection.execute("ZRANGE", self.keys.lease, 0, 4999, "WITHSCORES")
+        pairs = (
+            answer
+            if answer and isinstance(answer[0], list | tuple)
+            else list(zip(answer[::2], answer[1::2], strict=True))
+        )
+        return [Lease(job_id.decode(), float(score)) for job_id, score in pairs]
+
+    async def reclaim(self, job_id: str, beat: float | None) -> Literal["reclaimed", "condemned", "alive", "missing"]:
+        """Takes a job back whose beat stood still; with None, one of an earlier boot of this worker."""
+        k = self.keys
+        word = await self._script("reclaim")(
+            [k.job(job_id), k.lease, k.suspects, k.dead, k.events, k.counts, k.timeline(job_id), k.sched, k.wake,
+             k.load(job_id), k.steps(job_id)],
+            [k.prefix, job_id, "" if beat is None else repr(beat), self.owner, self._settings.max_stalled,
+             self._settings.keep_failed, self._retention_ms],
+        )  # fmt: skip
+        answer: Literal["reclaimed", "condemned", "alive", "missing"] = word.decode()
+        return answer
+
+    async def takeover(self) -> dict[str, str]:
+        """Takes back what an earlier boot of this worker left behind; id -> reclaimed | condemned."""
+        words = {lease.job_id: await self.reclaim(lease.job_id, None) for lease in await self.leases()}
+        return {job_id: word for job_id, word in words.items() if word in ("reclaimed", "condemned")}
+
+    # --- operators -----------------------------------------------------------------------------------------------
+
+    async def cancel(self, job_id: str, *, by: str) -> None:
+        """Raises: JobGone, WrongState."""
+        k = self.keys
+        word = await self._script("cancel")(
+            [k.job(job_id), k.wait_live, k.wait_bulk, k.suspects, k.sched, k.dead, k.events, k.counts,
+             k.timeline(job_id), k.wake, k.load(job_id)],
+            [k.prefix, job_id, _plain(by), self._settings.keep_failed, self._retention_ms],
+        )  # fmt: skip
+        _fits(word.decode(), job_id)
+
+    async def revive(self, job_id: str, *, by: str) -> None:
+        """A failed job again, from its last good step. Raises: JobGone, WrongState."""
+        k = self.keys
+        lane, location, contact = await self._connection.execute("HMGET", k.job(job_id), "lane", "location", "contact")
+        if lane is None:
+            raise JobGone(job_id)
+        word = await self._script("revive")(
+            [k.job(job_id), k.wait(lane.decode()), k.sched, k.dead, k.events, k.counts, k.timeline(job_id), k.wake,
+             k.load(job_id), k.steps(job_id), k.seen(location.decode(), contact.decode())],
+            [k.prefix, job_id, _plain(by)],
+        )  # fmt: skip
+        _fits(word.decode(), job_id)
+
+    def _script(self, name: str) -> Script:
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = Script(self._connection, name)
+        return script
+
+
+def _receipt(answer: Sequence[bytes]) -> Receipt:
+    verb, text = answer[0].decode(), answer[1].decode()
+    if verb == "ignored":
+        return Receipt("ignored", None, text)
+    return Receipt("queued" if verb == "queued" else "duplicate", text)
+
+
+def _claim(job: Sequence[Any]) -> Claim:
+    job_id, token, lane, location, contact, tries, most, stalls, alone, probe, created, rerun, payload, steps = job
+    return Claim(
+        job_id=job_id.decode(),
+        token=token.decode(),
+        lane=Lane(lane.decode()),
+        location_id=location.decode(),
+        contact_id=contact.decode(),
+        attempt=int(tries),
+        max_attempts=int(most),
+        stalled_count=int(stalls),
+        alone=alone == b"1",
+        probe=probe == b"1",
+        created_ms=int(created),
+        lead=_lead(payload, location.decode(), contact.decode()),
+        steps=steps_of(dict(zip(steps[::2], steps[1::2], strict=True))),
+        rerun=rerun == b"1",
+    )
+
+
+def _lead(payload: bytes, location_id: str, contact_id: str) -> Lead:
+    """A payload that cannot be read any more (or whose retention is over) still names its contact."""
+    try:
+        return msgspec.json.decode(payload, type=Lead)
+    except msgspec.DecodeError:
+        return Lead(location_id=location_id, contact_id=contact_id, kind="api")
+
+
+def steps_of(fields: Mapping[bytes, bytes]) -> dict[str, StepRecord]:
+    """Checkpoints as checkpoint.lua keeps them."""
+    steps = {}
+    for field_name, value in fields.items():
+        name = field_name.decode()
+        if ":" in name:
+            continue
+        started, ended, cached, credits, unknown = value.decode().split("|")
+        steps[name] = StepRecord(
+            name, int(started), int(ended) if ended else None, cached == "1", int(credits),
+            fields.get(f"{name}:result".encode()), unknown=int(unknown),
+        )  # fmt: skip
+    return steps
+
+
+def _held(word: str, claim: Claim) -> None:
+    if word != "ok":
+        raise LostLease(f"job {claim.job_id}: {word}")
+
+
+def _fits(word: str, job_id: str) -> None:
+    if word == "missing":
+        raise JobGone(job_id)
+    if word != "ok":
+        raise WrongState(word)
+
+
+def _failure(failure: Failure, **more: Any) -> str:
+    return _json({"error": failure.error[:ERROR_CHARS], "trace": failure.trace[-TRACE_CHARS:], **more})
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(value).decode() if value else ""
+
+
+def _plain(text: str) -> str:
+    """Text that a script may put into JSON as it is."""
+    return "".join(char for char in text if char.isalnum() or char in " .@_-")[:60] or "somebody"

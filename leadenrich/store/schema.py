@@ -1,0 +1,93 @@
+"""Every key: name, type, lifetime. One hash tag a queue, so that Cluster and ACLs work.
+
+| key (after `le:{<queue.name>}:`) | type | lives | holds |
+| --- | --- | --- | --- |
+| `wait:live` `wait:bulk` `wait:suspect` | LIST | while non-empty | ids waiting; suspects run alone |
+| `sched` | ZSET | while non-empty | id -> due, ms: retries, throttled and parked jobs |
+| `lease` | ZSET | while non-empty | id -> generation x 1e6 + beat: what is being worked on |
+| `wake` | ZSET | one member | the marker a sleeping worker waits on |
+| `job:<id>` | HASH | until retention removes it | the job |
+| `load:<id>` | STRING | as the job; `payload_retention` once it ended | the lead as it came in |
+| `tl:<id>` | STRING | as the job | its timeline, one JSON array a line |
+| `step:<id>` | HASH | as the job; `payload_retention` once it ended | its checkpoints |
+| `done` `dead` | ZSET | the newest `keep_*` | id -> finish, ms |
+| `dedup:<key>` | STRING | its own window | delivery -> job id |
+| `seen:<location>:<contact>` | HASH | 180 days | last address fingerprint, tags, job |
+| `ev` | STREAM | about 10,000 entries | the events |
+| `counts` | HASH | permanent, bounded by names | jobs by lane and state; totals |
+| `meta` | HASH | permanent, bounded by names | what is paused and why, schema version |
+| `workers` | HASH | permanent, one entry a worker name | last claim and beat of each daemon |
+
+Outside the queue's slot, each with a tag of its own: `le:{prop:<provider>:v1:<hash>}:record` and `:flight`,
+`le:{credits:<provider>}:<day>`, `le:{pace:<provider>}:next`, `le:{addr:<location>:<hash>}:contacts`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+SCHEMA_VERSION = 1
+SEEN_MS = 180 * 86_400_000
+ADDRESS_VERSION = "v1"  # raise it when the normaliser changes: keys of bought properties depend on it
+
+
+class Keys:
+    """The key names of one queue."""
+
+    def __init__(self, queue: str) -> None:
+        self.prefix = p = f"le:{{{queue}}}:"
+        self.wait_live = p + "wait:live"
+        self.wait_bulk = p + "wait:bulk"
+        self.suspects = p + "wait:suspect"
+        self.sched = p + "sched"
+        self.lease = p + "lease"
+        self.wake = p + "wake"
+        self.done = p + "done"
+        self.dead = p + "dead"
+        self.events = p + "ev"
+        self.counts = p + "counts"
+        self.meta = p + "meta"
+        self.workers = p + "workers"
+
+    def wait(self, lane: str) -> str:
+        return f"{self.prefix}wait:{lane}"
+
+    def job(self, job_id: str) -> str:
+        return f"{self.prefix}job:{job_id}"
+
+    def load(self, job_id: str) -> str:
+        return f"{self.prefix}load:{job_id}"
+
+    def timeline(self, job_id: str) -> str:
+        return f"{self.prefix}tl:{job_id}"
+
+    def steps(self, job_id: str) -> str:
+        return f"{self.prefix}step:{job_id}"
+
+    def dedup(self, key: str) -> str:
+        return f"{self.prefix}dedup:{key}"
+
+    def seen(self, location_id: str, contact_id: str) -> str:
+        return f"{self.prefix}seen:{location_id}:{contact_id}"
+
+
+def property_keys(provider: str, address_key: str) -> tuple[str, str]:
+    """Record and in-flight mark of one address; hashed, so that keys show no addresses."""
+    tag = f"le:{{prop:{provider}:{ADDRESS_VERSION}:{digest(address_key)}}}:"
+    return tag + "record", tag + "flight"
+
+
+def credits_key(provider: str, day: str) -> str:
+    return f"le:{{credits:{provider}}}:{day}"
+
+
+def pace_key(provider: str) -> str:
+    return f"le:{{pace:{provider}}}:next"
+
+
+def address_key(location_id: str, key: str) -> str:
+    return f"le:{{addr:{location_id}:{digest(key)}}}:contacts"
+
+
+def digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
