@@ -1,0 +1,102 @@
+"""One connection: a cap on their number, and malformed requests answered without a traceback each.
+
+aiohttp would write ~600 bytes at ERROR for every malformed request, and knows no cap (measured with 3.14.5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from leadenrich.web.problems import problem
+
+_log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and counts that a client can run into."""
+
+    head_s: float = 15.0  # a total from connect: single bytes do not extend it; also the rest between two requests
+    body_s: float = 5.0  # from the headers' end
+    lingering_s: float = 1.0  # how long an answered request's unread body is thrown away before the end
+    connections_max: int = 512
+    drain_s: float = 0.25  # between "no new connections" and the end of the idle ones
+    grace_s: float = 10.0  # then for requests still in work
+
+
+class Hush:
+    """At most one log line each `every_s` for what strangers can cause at will; tells how many it kept back."""
+
+    def __init__(self, every_s: float = 1.0) -> None:
+        self._every_s = every_s
+        self._next = 0.0
+        self._kept_back = 0
+
+    def warn(self, event: str, **facts: object) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            self._kept_back += 1
+            return
+        _log.warning(event, **facts, kept_back=self._kept_back)
+        self._next, self._kept_back = now + self._every_s, 0
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, with our limits. `limits.lingering_s` and `.head_s` are aiohttp's own settings."""
+
+    __slots__ = ("_hush", "_limits")
+
+    def __init__(self, server: web.Server, limits: Limits, hush: Hush) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=limits.head_s,
+            lingering_time=limits.lingering_s,
+            auto_decompress=False,  # signatures are over the bytes as sent; web/body.py inflates, bounded
+            access_log=None,  # type: ignore[arg-type]  # it would print query strings, and with them tokens
+        )
+        self._limits = limits
+        self._hush = hush
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert self._manager is not None
+        if len(self._manager.connections) >= self._limits.connections_max and isinstance(transport, asyncio.Transport):
+            self._hush.warn("connection_refused", connections_max=self._limits.connections_max)
+            transport.abort()  # the newest goes: those that are served already do not suffer
+            return
+        super().connection_made(transport)
+
+    def hang_up(self) -> None:
+        """After this answer the connection ends, without waiting for the rest of the request."""
+        self._lingering_time = 0.0
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What aiohttp calls for a request it cannot parse, and for what escaped every handler."""
+        if isinstance(exc, HttpProcessingError):
+            self._hush.warn("malformed_request", status=status, remote=request.remote, why=type(exc).__name__)
+            answer = problem(status, "This is not a well-formed HTTP/1.1 request.")
+        else:
+            _log.error("request_failed", status=status, exc_info=exc)
+            answer = problem(status, "Something went wrong on our side.")
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun: a second one cannot follow")
+        answer.headers["Server"] = "leadenrich"
+        answer.force_close()
+        return answer
+
+
+def hang_up(request: web.BaseRequest, answer: web.StreamResponse) -> None:
+    """End the connection with this answer."""
+    answer.force_close()
+    protocol: Any = request.protocol
+    if isinstance(protocol, Connection):
+        protocol.hang_up()

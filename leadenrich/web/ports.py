@@ -1,0 +1,46 @@
+"""What the web half needs of the store and shows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from leadenrich.core.job import JobState, Lane
+from leadenrich.store.queue import Receipt, Submission
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    state: JobState | None = None
+    lane: Lane | None = None
+    contact: str = ""
+    location: str = ""
+    q: str = ""
+    limit: int = 50
+    cursor: str = ""
+
+
+class Intake(Protocol):
+    """Takes leads."""
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Keep the lead, or say why there is nothing to keep. Only an answer means that the store has it.
+
+        Raises: StoreUnavailable.
+        """
+        ...
+
+
+class Views(Protocol):
+    """Reads what the store holds; the answers are encoded as they are.
+
+    Raises: StoreUnavailable.
+    """
+
+    async def job(self, job_id: str) -> msgspec.Struct | None: ...
+
+    async def jobs(self, query: JobQuery) -> msgspec.Struct: ...
+
+    async def stats(self) -> msgspec.Struct: ...

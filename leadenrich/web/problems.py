@@ -1,0 +1,52 @@
+"""Errors as people and programs get them: RFC 9457 problem details, never a stack trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+PROBLEM_TYPE: Final = "application/problem+json"
+
+
+class Refused(Exception):
+    """Ends a request with a problem. `close` ends the connection too: the rest of its body is not waited for."""
+
+    def __init__(
+        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, close: bool = False
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.close = close
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, members: Mapping[str, Any] | None = None
+) -> web.Response:
+    """A problem whose type is the status itself, so the title is the status' phrase (RFC 9457, 4.2.1)."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(body | dict(members or {})),
+        content_type=PROBLEM_TYPE,
+        headers=headers,
+    )
+
+
+def problem_of(refusal: web.HTTPException) -> web.Response:
+    """aiohttp's own refusals (404, 405, 413, 417) in our shape, with the headers that matter."""
+    kept = {name: refusal.headers[name] for name in ("Allow", "Location") if name in refusal.headers}
+    return problem(refusal.status, _DETAILS.get(refusal.status, refusal.reason), kept)
+
+
+_DETAILS: Final = {
+    404: "There is nothing at this path.",
+    405: "This path does not take this method; see the Allow header.",
+    413: "The body is larger than server.max_body_bytes.",
+    417: "Only 'Expect: 100-continue' can be met.",
+}

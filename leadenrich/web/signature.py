@@ -1,0 +1,65 @@
+"""HighLevel's signature of an app webhook: Ed25519 over the raw body. No other algorithm, no fallback."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+SIGNATURE_HEADER: Final = "X-GHL-Signature"
+
+# Source: HighLevel's webhook integration guide, the key of X-GHL-Signature, read 2026-11.
+PUBLISHED_KEY: Final = """\
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg=
+-----END PUBLIC KEY-----
+"""
+
+_SIGNATURE_BYTES: Final = 64
+
+
+class Verifier:
+    """Holds the keys that may have signed; several while one replaces another."""
+
+    def __init__(self, pems: Sequence[str] = ()) -> None:
+        """Empty: the vendor's published key. Raises: ValueError, for a text that is not an Ed25519 public key."""
+        self._keys = [_load(pem) for pem in pems or (PUBLISHED_KEY,)]
+
+    def accepts(self, signatures: Sequence[str], *bodies: bytes) -> bool:
+        """Whether the one signature (the header's values) fits one of the bodies. About 120 µs a key and body."""
+        if len(signatures) != 1:
+            return False
+        signature = _decode(signatures[0])
+        return signature is not None and any(_fits(key, signature, body) for key in self._keys for body in bodies)
+
+
+def _load(pem: str) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"not a public key in PEM form: {error}") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("not an Ed25519 key; the RSA key of X-WH-Signature is no longer in use")
+    return key
+
+
+def _decode(text: str) -> bytes | None:
+    """The 64 bytes, or None. Only the canonical spelling counts, so that no changed header is ever accepted."""
+    try:
+        raw = base64.b64decode(text.encode("ascii"), validate=True)
+    except (UnicodeEncodeError, binascii.Error):
+        return None
+    return raw if len(raw) == _SIGNATURE_BYTES and base64.b64encode(raw).decode() == text else None
+
+
+def _fits(key: Ed25519PublicKey, signature: bytes, body: bytes) -> bool:
+    try:
+        key.verify(signature, body)
+    except InvalidSignature:
+        return False
+    return True
