@@ -1,0 +1,243 @@
+"""The log: JSON lines or a console, redacted, on stderr; the libraries' own lines go the same way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Final, TextIO, TypeAlias, cast
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from leadenrich.config import LogSettings
+from leadenrich.core.job import Event, Lane
+from leadenrich.core.retry import Failure
+from leadenrich.telemetry.console import render_console
+from leadenrich.telemetry.redaction import Clean, Redactor
+from leadenrich.telemetry.sink import Sink
+
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
+
+# syslog(3): journald reads them from the front of a line
+_PRIORITY: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_FIRST: Final = ("time", "level", "event", "job_id", "contact_id", "location_id", "lane", "attempt")
+_SERVER_LINES_PER_S: Final = 10
+# Chatty below a warning; `log.level = "debug"` shows what they say.
+_LIBRARIES: Final = ("aiohttp", "asyncio", "redis", "backoff", "hiredis")
+
+_EVENT_LEVELS: Final[Mapping[Event, int]] = {
+    Event.FAILED: logging.ERROR,
+    Event.RETRYING: logging.WARNING,
+    Event.STALLED: logging.WARNING,
+    Event.THROTTLED: logging.WARNING,
+    Event.PROVIDER_PAUSED: logging.WARNING,
+}
+
+
+def configure(settings: LogSettings, *, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
+    """Send every line of this process to `stream` (stderr), in the format asked for. Safe to repeat: a reload does.
+
+    `secrets` are replaced by asterisks wherever they turn up in a line.
+    """
+    target = sys.stderr if stream is None else stream
+    terminal = _is_terminal(target)
+    console = settings.format == "console" or (settings.format == "auto" and terminal)
+    level = _LEVELS[settings.level]
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    if console:
+        render: Callable[[Mapping[str, Clean]], str] = lambda line: render_console(line, colour=colour)  # noqa: E731
+    else:
+        render = _journal_line if os.environ.get("JOURNAL_STREAM") else _json_line
+    writer = _Writer(Sink(target), render)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            _stamp,
+            _unfold_exception,
+            _Redaction(Redactor(secrets)),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_names: writer,
+        cache_logger_on_first_use=False,  # loggers made at import time must see a later reload
+    )
+    _route_stdlib(level)
+
+
+def job_event(
+    logger: FilteringBoundLogger,
+    event: Event,
+    *,
+    job_id: str,
+    contact_id: str,
+    location_id: str,
+    lane: Lane,
+    attempt: int,
+    failure: Failure | None = None,
+    **more: object,
+) -> None:
+    """One line for an event of a job's life, under the names that people and scripts rely on.
+
+    `failure` becomes `error` and `stack`; `failed` always carries both.
+    """
+    if failure is not None or event is Event.FAILED:
+        shown = failure or Failure("")
+        more |= {"error": shown.error, "stack": shown.trace}
+    logger.log(
+        _EVENT_LEVELS.get(event, logging.INFO),
+        event.value,
+        job_id=job_id,
+        contact_id=contact_id,
+        location_id=location_id,
+        lane=lane.value,
+        attempt=attempt,
+        **more,
+    )
+
+
+class LineBudget(logging.Filter):
+    """At most `per_second` lines in a second; the next line let through tells how many were not.
+
+    aiohttp logs a stack for each malformed request: anybody could fill the disk with them.
+    """
+
+    def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._per_second = per_second
+        self._clock = clock
+        self._began = -1.0
+        self._passed = 0
+        self._held_back = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = self._clock()
+        if now - self._began >= 1 or self._began < 0:
+            self._began, self._passed = now, 0
+        if self._passed >= self._per_second:
+            self._held_back += 1
+            return False
+        self._passed += 1
+        record.suppressed, self._held_back = self._held_back, 0
+        return True
+
+
+class _Writer:
+    """What structlog calls last: takes the members of a line, renders and writes it."""
+
+    def __init__(self, sink: Sink, render: Callable[[Mapping[str, Clean]], str]) -> None:
+        self._sink = sink
+        self._render = render
+
+    def msg(self, /, **line: Clean) -> None:
+        if self._sink.dropped:
+            lost = self._sink.dropped
+            if self._sink.write(self._render(_stamped("warning", "log_lines_dropped") | {"count": lost}) + "\n"):
+                self._sink.dropped -= lost
+        self._sink.write(self._render(line) + "\n")
+
+    log = debug = info = warn = warning = error = critical = fatal = failure = err = exception = msg
+
+
+class _Redaction:
+    """The last processor: nothing is added after it."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def __call__(self, _logger: WrappedLogger, _name: str, event_dict: EventDict) -> dict[str, Any]:
+        personal = event_dict.get("level") != "debug"
+        first = {name: event_dict[name] for name in _FIRST if name in event_dict}
+        return self._redactor.fields({**first, **event_dict}, personal=personal)
+
+
+class _Bridge(logging.Handler):
+    """Hands the lines of the standard library's loggers to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            members: dict[str, object] = {"logger": record.name}
+            if held_back := getattr(record, "suppressed", 0):
+                members["suppressed"] = held_back
+            if record.exc_info and record.exc_info[0] is not None:
+                members["exc_info"] = record.exc_info
+            logger = cast(FilteringBoundLogger, structlog.get_logger())
+            logger.log(_known_level(record.levelno), _message(record), **members)
+        except Exception:  # noqa: BLE001  logging must not fail its caller, whatever an argument's __str__ does
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Drop the line: the default prints the unredacted arguments."""
+
+
+def _route_stdlib(level: int) -> None:
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
+        root.removeHandler(handler)
+    root.addHandler(_Bridge())
+    root.setLevel(level)
+    for name in _LIBRARIES:
+        logging.getLogger(name).setLevel(logging.DEBUG if level <= logging.DEBUG else max(level, logging.WARNING))
+    server = logging.getLogger("aiohttp.server")
+    for old in [budget for budget in server.filters if isinstance(budget, LineBudget)]:
+        server.removeFilter(old)
+    server.addFilter(LineBudget(_SERVER_LINES_PER_S))
+
+
+def _stamp(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
+    event_dict["time"] = _now()
+    return event_dict
+
+
+def _stamped(level: str, event: str) -> dict[str, Clean]:
+    return {"time": _now(), "level": level, "event": event}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _unfold_exception(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
+    """`exc_info` as `error` and `stack`, before the redaction: exceptions quote what they were given."""
+    info = event_dict.pop("exc_info", None)
+    error = info if isinstance(info, BaseException) else (info[1] if isinstance(info, tuple) else None)
+    if error is None and info:
+        error = sys.exc_info()[1]
+    if error is not None:
+        event_dict.setdefault("error", f"{type(error).__name__}: {error}")
+        event_dict.setdefault("stack", "".join(traceback.format_exception(error)))
+    return event_dict
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # arguments that do not fit their format
+        return str(record.msg)
+
+
+def _known_level(level: int) -> int:
+    """structlog knows the five standard levels only."""
+    return max(logging.DEBUG, min(logging.CRITICAL, level // 10 * 10))
+
+
+def _json_line(line: Mapping[str, Clean]) -> str:
+    return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+
+
+def _journal_line(line: Mapping[str, Clean]) -> str:
+    return f"<{_PRIORITY.get(str(line.get('level')), 6)}>{_json_line(line)}"
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (ValueError, AttributeError):  # closed
+        return False

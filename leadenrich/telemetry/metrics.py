@@ -1,0 +1,160 @@
+"""Every metric: name, unit, labels with their values, sentence. No label tells a lead, a contact or a location."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from leadenrich import __version__
+from leadenrich.core.job import Event, JobState, Lane, Outcome
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+ProviderLabel: TypeAlias = Literal["realestateapi", "ghl", "other"]
+Route: TypeAlias = Literal["/webhooks/ghl", "/webhooks/ghl/workflow", "/api/v1/leads"]
+
+_CALL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
+_WAIT_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_SHORT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5)
+_BATCH_JOBS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """The jobs by lane and state, and how long the oldest waiting one has waited."""
+
+    jobs: Mapping[tuple[Lane, JobState], int] = field(default_factory=dict)
+    oldest_waiting_seconds: float = 0.0
+    paused: bool = False
+    providers_paused: Mapping[str, int] = field(default_factory=dict)  # by provider's label: how many of it
+
+
+def provider_label(provider: str) -> ProviderLabel:
+    """`realestateapi`, or `ghl` for `ghl:<location id>`: a location is never a label."""
+    kind = provider.partition(":")[0]
+    return kind if kind in ("realestateapi", "ghl") else "other"  # type: ignore[return-value]
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own: two in one process (tests, demo) do not meet."""
+
+    def __init__(self, *, process: bool = True) -> None:
+        self.registry = registry = CollectorRegistry(auto_describe=True)
+
+        def counter(name: str, sentence: str, labels: Iterable[str] = ()) -> Counter:
+            return Counter(f"leadenrich_{name}", sentence, tuple(labels), registry=registry)
+
+        def histogram(name: str, sentence: str, buckets: tuple[float, ...], labels: Iterable[str] = ()) -> Histogram:
+            return Histogram(f"leadenrich_{name}", sentence, tuple(labels), buckets=buckets, registry=registry)
+
+        self.events = counter("events_total", "What happened to jobs, by the names of the log.", ["event"])
+        self.outcomes = counter(
+            "outcomes_total", "Leads by their fate; none where a job failed without one.", ["outcome"]
+        )
+        self.webhooks = counter("webhooks_total", "Answers to those who bring leads.", ["route", "status"])
+        self.webhook_seconds = histogram("webhook_seconds", "Time to answer one of them.", _SHORT_SECONDS, ["route"])
+        self.provider_calls = counter(
+            "provider_calls_total",
+            "Calls to the vendors; status is HTTP's, or timeout, connection, malformed.",
+            ["provider", "endpoint", "status"],
+        )
+        self.provider_call_seconds = histogram(
+            "provider_call_seconds", "How long a vendor took.", _CALL_SECONDS, ["provider", "endpoint"]
+        )
+        self.credits = counter("credits_total", "RealEstateAPI credits spent.")
+        self.cache_hits = counter(
+            "purchases_cached_total", "Records that were answered from the cache, free of charge."
+        )
+        self.unknown_purchases = counter(
+            "unknown_purchases_total", "Look-ups cut off by a crash: nobody knows whether they were charged."
+        )
+        self.limiter_wait_seconds = histogram(
+            "limiter_wait_seconds", "How long a call waited for its provider's limiter.", _WAIT_SECONDS, ["provider"]
+        )
+        self.job_wait_seconds = histogram(
+            "job_wait_seconds", "From a job's creation to its first start.", _WAIT_SECONDS, ["lane"]
+        )
+        self.job_run_seconds = histogram("job_run_seconds", "How long one try of a job ran.", _WAIT_SECONDS)
+        self.redis_seconds = histogram(
+            "redis_seconds", "Round trip of a script, by its verb.", _SHORT_SECONDS, ["verb"]
+        )
+        self.redis_errors = counter("redis_errors_total", "Commands that Redis did not carry out.")
+        self.loop_lag_seconds = histogram(
+            "loop_lag_seconds", "How late the event loop woke up a timer: what blocks it shows here.", _SHORT_SECONDS
+        )
+        self.enqueue_batch_jobs = histogram("enqueue_batch_jobs", "Jobs that travelled to Redis together.", _BATCH_JOBS)
+        self.in_flight_jobs = Gauge("leadenrich_in_flight_jobs", "Jobs this process works on.", registry=registry)
+        build = Gauge("leadenrich_build_info", "1; the label tells the version.", ["version"], registry=registry)
+        build.labels(version=__version__).set(1)
+        for event in Event:  # a series that is absent until it first happens hides its first increase
+            self.events.labels(event=event.value)
+        if process:
+            ProcessCollector(registry=registry)
+
+    def event(self, event: Event) -> None:
+        """Count one event of a job's life."""
+        self.events.labels(event=event.value).inc()
+
+    def outcome(self, outcome: Outcome | None) -> None:
+        """Count how one lead ended."""
+        self.outcomes.labels(outcome="none" if outcome is None else outcome.value).inc()
+
+    def webhook(self, route: Route, status: int, seconds: float) -> None:
+        """Count one answer. `route` is the route's pattern, never the path as asked: that could be anything."""
+        self.webhooks.labels(route=route, status=str(status)).inc()
+        self.webhook_seconds.labels(route=route).observe(seconds)
+
+    def provider_call(self, provider: str, endpoint: str, status: int | str, seconds: float) -> None:
+        """Count one call. `endpoint` is a name (`property_detail`, `update_contact`), never a path with ids."""
+        label = provider_label(provider)
+        self.provider_calls.labels(provider=label, endpoint=endpoint, status=str(status)).inc()
+        self.provider_call_seconds.labels(provider=label, endpoint=endpoint).observe(seconds)
+
+    def limiter_wait(self, provider: str, seconds: float) -> None:
+        """Note how long one call waited for its turn."""
+        self.limiter_wait_seconds.labels(provider=provider_label(provider)).observe(seconds)
+
+    def watch_queue(self, depth: Callable[[], QueueDepth | None]) -> None:
+        """Show the queue's depth, asked at each scrape. `depth` must not block: it answers what was last read, or None."""
+        self.registry.register(_QueueCollector(depth))
+
+    def render(self) -> bytes:
+        """All of it in Prometheus' text format, see CONTENT_TYPE."""
+        return generate_latest(self.registry)
+
+
+class _QueueCollector(Collector):
+    def __init__(self, depth: Callable[[], QueueDepth | None]) -> None:
+        self._depth = depth
+
+    def describe(self) -> Iterator[Metric]:
+        """The families without values: registering must not ask for the depth."""
+        return iter(_families(QueueDepth()))
+
+    def collect(self) -> Iterator[Metric]:
+        depth = self._depth()
+        # Unknown is not zero: while Redis is away the series end instead of showing an empty queue.
+        return iter(() if depth is None else _families(depth))
+
+
+def _families(depth: QueueDepth) -> list[Metric]:
+    jobs = GaugeMetricFamily("leadenrich_jobs", "Jobs kept, by lane and state.", labels=["lane", "state"])
+    for lane in Lane:
+        for state in JobState:
+            jobs.add_metric([lane.value, state.value], depth.jobs.get((lane, state), 0))
+    oldest = GaugeMetricFamily(
+        "leadenrich_oldest_waiting_seconds", "Age of the oldest waiting job.", value=depth.oldest_waiting_seconds
+    )
+    paused = GaugeMetricFamily("leadenrich_queue_paused", "1 while an operator stopped it.", value=float(depth.paused))
+    providers = GaugeMetricFamily(
+        "leadenrich_providers_paused", "Providers (HighLevel: locations) that are paused.", labels=["provider"]
+    )
+    for label in ("realestateapi", "ghl"):
+        providers.add_metric([label], depth.providers_paused.get(label, 0))
+    return [jobs, oldest, paused, providers]
