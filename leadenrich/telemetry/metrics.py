@@ -27,7 +27,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ProviderLabel: TypeAlias = Literal["realestateapi", "ghl", "other"]
 Route: TypeAlias = Literal["/webhooks/ghl", "/webhooks/ghl/workflow", "/api/v1/leads"]
 
-disable_created_metrics()  # a series more for each counter, which nothing of ours reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each counter, which nothing of ours reads
 
 _CALL_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 _WAIT_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -131,7 +131,7 @@ class Metrics:
         self.limiter_wait_seconds.labels(provider=provider_label(provider)).observe(seconds)
 
     def watch_queue(self, depth: Callable[[], QueueDepth | None]) -> None:
-        """Show the queue's depth, asked at each scrape. `depth` must not block: it tells what was last read, or None."""
+        """Show the queue's depth, asked at each scrape. `depth` must not block: it tells what was read last, or None"""
         self.registry.register(_QueueCollector(depth))
 
     def render(self) -> bytes:
