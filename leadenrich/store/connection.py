@@ -55,6 +55,7 @@ class Connection:
     def __init__(self, commands: aioredis.Redis, listener: aioredis.Redis, *, embedded: bool) -> None:
         self._commands = commands
         self._listener = listener
+        self._listener_id: int | None = None
         self.embedded = embedded
         self.script_flags = False
         self.version: tuple[int, ...] = (0,)
@@ -65,7 +66,15 @@ class Connection:
 
     async def block(self, *command: Any) -> Any:
         """A command that waits in Redis, on the listener's own connection. Raises: StoreUnavailable."""
+        if not self.embedded:
+            self._listener_id = await _guard(self._listener.execute_command("CLIENT", "ID"))  # type: ignore[no-untyped-call]
         return await _guard(self._listener.execute_command(*command))  # type: ignore[no-untyped-call]
+
+    async def unblock(self) -> None:
+        """Ends the listener's wait as if its time were over. Cancelling it instead could eat a marker."""
+        if self._listener_id is not None:
+            with contextlib.suppress(ResponseError, StoreUnavailable):
+                await self.execute("CLIENT", "UNBLOCK", self._listener_id)
 
     def pipeline(self) -> aioredis.client.Pipeline:
         """Several commands in one round trip, not a transaction. Run it with `flush`."""

@@ -173,6 +173,10 @@ class Queue:
         """Sleeps in Redis until a marker is there; True when one was taken. Never cancel it: it may hold the marker."""
         return await self._connection.block("BZPOPMIN", self.keys.wake, timeout_s) is not None
 
+    async def stop_waiting(self) -> None:
+        """Ends a `wait` under way."""
+        await self._connection.unblock()
+
     async def poke(self) -> None:
         """Wakes one sleeping worker."""
         await self._connection.execute("ZADD", self.keys.wake, 0, "m")

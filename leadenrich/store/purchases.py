@@ -1,0 +1,194 @@
+"""Properties are bought once: asked of the cache first, shared with whoever asks meanwhile, recorded before used.
+
+One process shares a call in flight by a future; several processes by a mark in Redis that expires.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import backoff
+import structlog
+
+from leadenrich.config import RealEstateApiSettings
+from leadenrich.core.address import NormalAddress
+from leadenrich.core.errors import ProviderOut, Throttled, Transient, Trouble
+from leadenrich.core.job import StepRecord
+from leadenrich.core.property import Found, LookupAnswer, decode_answer, encode_answer
+from leadenrich.store.connection import Connection
+from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.schema import credits_key, property_keys
+from leadenrich.store.scripts import Script
+
+log = structlog.get_logger("leadenrich.purchases")
+
+FLIGHT_LOOK_S = 0.2
+SAVE_WITHIN_S = 60.0
+
+
+class Source(Protocol):
+    """Who sells: one call, one sale."""
+
+    name: str
+
+    async def lookup(self, address: NormalAddress, *, location_id: str) -> LookupAnswer: ...
+
+
+class Steps(Protocol):
+    """The checkpoints of the job that buys."""
+
+    def get(self, name: str) -> StepRecord | None: ...
+
+    async def intend(self, name: str) -> None: ...
+
+    async def record(self, name: str, result: bytes, *, cached: bool = False, credits: int = 0) -> None: ...
+
+
+class Purchases:
+    """`flight_s` bounds how long one purchase may take, waiting for the rate included, before others buy themselves."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        source: Source,
+        settings: RealEstateApiSettings,
+        *,
+        flight_s: float,
+        on_credit: Callable[[int], None] = lambda credits: None,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._flight_s = flight_s
+        self._on_credit = on_credit
+        self._acquire = Script(connection, "acquire")
+        self._settle = Script(connection, "settle")
+        self._spend = Script(connection, "spend")
+        self._here: dict[str, asyncio.Future[LookupAnswer]] = {}
+
+    async def buy(
+        self, address: NormalAddress, *, location_id: str, steps: Steps, step: str
+    ) -> tuple[LookupAnswer, bool]:
+        """The answer for an address, and whether it cost nothing now (cache, another lead's call, an earlier run).
+
+        Raises: what the source raises; ProviderOut(kind="budget") when the day's credits are spent; LostLease;
+        StoreUnavailable.
+        """
+        known = steps.get(step)
+        if known is not None and known.result is not None:
+            return decode_answer(zlib.decompress(known.result)), True
+        while (flying := self._here.get(address.key)) is not None:
+            answer = await _outcome(flying)
+            if answer is not None:
+                await steps.record(step, _pack(answer), cached=True)
+                return answer, True
+        landing: asyncio.Future[LookupAnswer] = asyncio.get_running_loop().create_future()
+        self._here[address.key] = landing
+        try:
+            answer, cached = await self._across_processes(address, location_id, steps, step)
+            landing.set_result(answer)
+            return answer, cached
+        finally:
+            del self._here[address.key]
+            landing.cancel()
+
+    async def _across_processes(
+        self, address: NormalAddress, location_id: str, steps: Steps, step: str
+    ) -> tuple[LookupAnswer, bool]:
+        record, flight = property_keys(self._source.name, address.key)
+        owner = secrets.token_hex(8)
+        deadline = time.monotonic() + self._flight_s + 5
+        while True:
+            word, *packed = await self._acquire([record, flight], [owner, round(self._flight_s * 1000)])
+            if word == b"hit":
+                await steps.record(step, packed[0], cached=True)
+                return decode_answer(zlib.decompress(packed[0])), True
+            if word == b"go":
+                return await self._buy_now(address, location_id, steps, step, owner), False
+            if time.monotonic() > deadline:
+                raise Transient("another daemon's look-up of the same address did not end", provider=self._source.name)
+            await asyncio.sleep(FLIGHT_LOOK_S)
+
+    async def _buy_now(
+        self, address: NormalAddress, location_id: str, steps: Steps, step: str, owner: str
+    ) -> LookupAnswer:
+        record, flight = property_keys(self._source.name, address.key)
+        reserved = packed = None
+        ttl_s = 0.0
+        try:
+            reserved = await self._reserve_credit()
+            await steps.intend(step)
+            answer = await self._source.lookup(address, location_id=location_id)
+            packed = _pack(answer)
+            found = isinstance(answer, Found)
+            ttl_s = self._settings.cache_ttl if found else self._settings.cache_miss_ttl
+        except BaseException as error:
+            if reserved is not None and not _was_sold(error):
+                await self._return_credit(reserved)
+            raise
+        finally:
+            # Kept for everybody before this job uses it: a lost lease must not lose what was paid for.
+            await self._save(record, flight, owner, packed, ttl_s)
+        self._on_credit(1)
+        await steps.record(step, packed, credits=1)
+        return answer
+
+    async def _save(self, record: str, flight: str, owner: str, packed: bytes | None, ttl_s: float) -> None:
+        """A paid answer is worth waiting for Redis; a mark alone expires by itself."""
+        patience_s = SAVE_WITHIN_S if packed else 0.001
+
+        @backoff.on_exception(
+            backoff.expo, StoreUnavailable, max_time=patience_s, factor=0.1, max_value=2.0, jitter=None, logger=None
+        )
+        async def settle() -> None:
+            await self._settle([record, flight], [owner, packed or b"", round(ttl_s * 1000)])
+
+        try:
+            await settle()
+        except StoreUnavailable as error:
+            log.warning("purchase_not_cached", error=str(error))
+
+    async def _reserve_credit(self) -> str:
+        """The day that the credit was taken from. Raises: ProviderOut(kind="budget")."""
+        now = datetime.now(UTC)
+        day = now.date().isoformat()
+        granted, spent = await self._spend([credits_key(self._source.name, day)], [1, self._settings.daily_credits])
+        if not granted:
+            midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
+            raise ProviderOut(
+                f"the budget of {self._settings.daily_credits} credits a day is spent ({spent} today)",
+                provider=self._source.name,
+                kind="budget",
+                until_ms=round(midnight.timestamp() * 1000),
+            )
+        return day
+
+    async def _return_credit(self, day: str) -> None:
+        try:
+            await self._spend([credits_key(self._source.name, day)], [-1, 0])
+        except StoreUnavailable as error:
+            log.warning("credit_not_returned", error=str(error))
+
+
+async def _outcome(flying: asyncio.Future[LookupAnswer]) -> LookupAnswer | None:
+    """What another lead's call gave; None when it failed or was given up: then one of those who waited tries itself."""
+    await asyncio.wait([flying])
+    return None if flying.cancelled() else flying.result()
+
+
+def _was_sold(error: BaseException) -> bool:
+    """Whether the vendor may have counted a call that ended so. A refusal it told us is none."""
+    if isinstance(error, Throttled | ProviderOut):
+        return False
+    if isinstance(error, Transient):
+        return error.sent and error.status is None
+    return not isinstance(error, Trouble)
+
+
+def _pack(answer: LookupAnswer) -> bytes:
+    return zlib.compress(encode_answer(answer), 1)

@@ -1,0 +1,87 @@
+"""What is paused and why, for every daemon on the queue and across restarts: the queue itself, a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from leadenrich.core.job import Event
+from leadenrich.store.connection import Connection
+from leadenrich.store.schema import Keys
+from leadenrich.store.scripts import Script
+
+PauseKind: TypeAlias = Literal["throttle", "budget", "outage", "certificate", "auth", "credit", "operator"]
+
+# A pause is not replaced by a weaker one: what a person said stays until a person resumes it.
+_RANK: dict[PauseKind, int] = {
+    "throttle": 1, "outage": 2, "budget": 3, "certificate": 4, "auth": 4, "credit": 4, "operator": 9,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Times are epoch milliseconds by Redis' clock; `until_ms` 0: a probe or a person ends it."""
+
+    kind: PauseKind
+    reason: str
+    until_ms: int = 0
+    probe_ms: int = 0
+    since_ms: int = 0
+
+
+class Switches:
+    """Every method raises StoreUnavailable."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._switch = Script(connection, "switch")
+
+    async def pause_provider(
+        self, provider: str, kind: PauseKind, reason: str, *, until_ms: int = 0, probe_ms: int = 0
+    ) -> bool:
+        """True when it is news: the provider was not paused, or for a weaker reason."""
+        detail = {"provider": provider, "kind": kind, "reason": reason[:300], "until": until_ms or None}
+        event = "" if kind == "throttle" else Event.PROVIDER_PAUSED.value
+        return await self._set(f"provider:{provider}", Pause(kind, reason, until_ms, probe_ms), event, detail)
+
+    async def resume_provider(self, provider: str, *, why: str) -> bool:
+        """False when it was not paused. Its parked jobs go on at once."""
+        detail = msgspec.json.encode({"provider": provider, "why": why}).decode()
+        keys = [self._keys.meta, self._keys.events, self._keys.sched, self._keys.wake]
+        args = [self._keys.prefix, f"provider:{provider}", "", 0, Event.PROVIDER_RESUMED.value, detail, provider]
+        return bool(await self._switch(keys, args))
+
+    async def pause_queue(self, reason: str) -> bool:
+        return await self._set("paused", Pause("operator", reason), "", {})
+
+    async def resume_queue(self) -> bool:
+        keys = [self._keys.meta, self._keys.events, self._keys.sched, self._keys.wake]
+        return bool(await self._switch(keys, [self._keys.prefix, "paused", "", 0, "", "", ""]))
+
+    async def all(self) -> dict[str, Pause]:
+        """What is paused now: provider name, or "" for the queue itself."""
+        fields = await self._connection.execute("HGETALL", self._keys.meta)
+        found = {}
+        for name, value in fields.items():
+            if name == b"paused":
+                found[""] = _parse(value)
+            elif name.startswith(b"provider:"):
+                found[name.decode().removeprefix("provider:")] = _parse(value)
+        return found
+
+    async def _set(self, field: str, pause: Pause, event: str, detail: Mapping[str, object]) -> bool:
+        rank = _RANK[pause.kind]
+        reason = " ".join(pause.reason.split())[:300]
+        value = f"{pause.kind}|{pause.until_ms}|{pause.probe_ms}||{rank}|{reason}"
+        keys = [self._keys.meta, self._keys.events, self._keys.sched, self._keys.wake]
+        args = [self._keys.prefix, field, value, rank, event, msgspec.json.encode(detail).decode(), ""]
+        return bool(await self._switch(keys, args))
+
+
+def _parse(value: bytes) -> Pause:
+    kind, until, probe, since, _, reason = value.decode().split("|", 5)
+    return Pause(kind, reason, int(until or 0), int(probe or 0), int(since or 0))  # type: ignore[arg-type]  # our own word
