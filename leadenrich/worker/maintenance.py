@@ -1,0 +1,84 @@
+"""Loops beside the pool: beat for our own leases, watch those of others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from leadenrich.core.job import Claim
+from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.queue import Queue
+
+log = structlog.get_logger("leadenrich.worker")
+
+Reclaimed = Callable[[str, str], Awaitable[None]]
+
+
+class Watch:
+    """Finds leases whose beat stood still for a whole lease by *this process's* monotonic clock.
+
+    No wall clock takes part: a jump of Redis' or ours neither steals a live job nor hides a dead one.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        lease_s: float,
+        on_reclaimed: Reclaimed,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._lease_s = lease_s
+        self._on_reclaimed = on_reclaimed
+        self._monotonic = monotonic
+        self._seen: dict[str, tuple[float, float]] = {}
+
+    async def look(self) -> list[str]:
+        """One look at all leases; the ids taken back. Raises: StoreUnavailable."""
+        leases, now = await self._queue.leases(), self._monotonic()
+        taken = []
+        before, self._seen = self._seen, {}
+        for lease in leases:
+            beat, since = before.get(lease.job_id, (lease.beat, now))
+            if beat != lease.beat:
+                since = now
+            self._seen[lease.job_id] = (lease.beat, since)
+            if now - since >= self._lease_s:
+                word = await self._queue.reclaim(lease.job_id, lease.beat)
+                if word in ("reclaimed", "condemned"):
+                    taken.append(lease.job_id)
+                    await self._on_reclaimed(lease.job_id, word)
+        return taken
+
+
+class Heart:
+    """One beat for all jobs in hand, every third of the lease."""
+
+    def __init__(self, queue: Queue, claims: Callable[[], Sequence[Claim]], *, about: str = "") -> None:
+        self._queue = queue
+        self._claims = claims
+        self._about = about
+
+    async def beat(self) -> None:
+        """Raises: StoreUnavailable."""
+        lost = await self._queue.extend(self._claims(), self._about)
+        if lost:
+            # The fence stops them: their next checkpoint is refused, and so is everything behind it.
+            log.warning("leases_lost", jobs=sorted(lost))
+
+
+async def every(seconds: float, stop: asyncio.Event, act: Callable[[], Awaitable[object]]) -> None:
+    """Calls `act` at once and then each `seconds` until `stop`; a store that is away is tried again next time."""
+    while not stop.is_set():
+        try:
+            await act()
+        except StoreUnavailable as error:
+            log.warning("store_away", error=str(error))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await stop.wait()

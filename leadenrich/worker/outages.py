@@ -1,0 +1,100 @@
+"""When a provider is out of order for everybody, it is paused for everybody, and no lead is charged for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from leadenrich.core.errors import ProviderOut, Throttled, Transient, Trouble
+from leadenrich.core.job import Claim, Event
+from leadenrich.providers.breaker import Breaker
+from leadenrich.store.queue import PROBE_MS
+from leadenrich.store.switches import PauseKind, Switches
+
+LEADS_IN_A_ROW = 5
+
+log = structlog.get_logger("leadenrich.worker")
+
+_KIND: dict[str, PauseKind] = {
+    "auth": "auth", "credit": "credit", "certificate": "certificate", "outage": "outage", "budget": "budget",
+    "operator": "operator",
+}  # fmt: skip
+
+
+class Outages:
+    """Judges errors by provider. `report` hears of a pause and its end once, by this process."""
+
+    def __init__(
+        self,
+        switches: Switches,
+        *,
+        report: Callable[..., None],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._switches = switches
+        self._report = report
+        self._now_ms = now_ms
+        self._breakers: dict[str, Breaker] = {}
+
+    async def judge(self, error: Exception, claim: Claim) -> Exception:
+        """The error as it counts for the job; pauses the provider where it says so. Raises: StoreUnavailable."""
+        if isinstance(error, Transient) and error.provider:
+            breaker = self._breakers.setdefault(error.provider, Breaker(LEADS_IN_A_ROW))
+            breaker.failed(claim.contact_id)
+            if claim.probe or breaker.is_open:
+                error = ProviderOut(
+                    f"{error} (and {LEADS_IN_A_ROW} different leads failed in a row)",
+                    provider=error.provider,
+                    kind="outage",
+                    status=error.status,
+                )
+        if isinstance(error, Throttled):
+            await self._switches.pause_provider(error.provider, "throttle", str(error), until_ms=error.until_ms)
+        elif isinstance(error, ProviderOut):
+            await self._pause(error)
+        return error
+
+    async def _pause(self, error: ProviderOut) -> None:
+        kind = _KIND[error.kind]
+        probe_ms = self._now_ms() + PROBE_MS if kind == "outage" else 0
+        news = await self._switches.pause_provider(
+            error.provider, kind, str(error), until_ms=error.until_ms or 0, probe_ms=probe_ms
+        )
+        if news:
+            self._report(Event.PROVIDER_PAUSED, provider=error.provider, kind=kind, reason=str(error))
+
+    async def answered(self, claim: Claim, *, looked_up: bool) -> None:
+        """The providers of this job work: their failures in a row are over. Raises: StoreUnavailable."""
+        names = [f"ghl:{claim.location_id}", *(["realestateapi"] if looked_up else [])]
+        for name in names:
+            if (breaker := self._breakers.get(name)) is not None:
+                breaker.succeeded()
+        if claim.probe:
+            paused = await self._switches.all()
+            for name in names:
+                if name in paused and paused[name].kind == "outage":
+                    await self.resume(name, why="the probe went through")
+
+    async def look_again(self, check: Callable[[str], Awaitable[None]]) -> None:
+        """Tries providers whose key or certificate was refused: `check` makes one free call to the one named.
+
+        Credit, budget and what a person paused are not tried: a paid call would be the only proof.
+        Raises: StoreUnavailable.
+        """
+        for name, pause in (await self._switches.all()).items():
+            if name and pause.kind in ("auth", "certificate"):
+                try:
+                    await check(name)
+                except Trouble as error:
+                    log.debug("still_paused", provider=name, error=str(error))
+                else:
+                    await self.resume(name, why="it answers again")
+
+    async def resume(self, provider: str, *, why: str) -> None:
+        """Raises: StoreUnavailable."""
+        if (breaker := self._breakers.get(provider)) is not None:
+            breaker.succeeded()
+        if await self._switches.resume_provider(provider, why=why):
+            self._report(Event.PROVIDER_RESUMED, provider=provider, why=why)

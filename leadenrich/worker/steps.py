@@ -1,0 +1,50 @@
+"""The checkpoints of one job: each write proves the lease, and none is given up while the lease may be ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backoff
+
+from leadenrich.core.job import Claim, StepRecord
+from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.queue import Queue
+
+
+class JobSteps:
+    """`patience_s` is how long a result waits for Redis to come back: about a lease, then the job is not ours."""
+
+    def __init__(self, queue: Queue, claim: Claim, *, patience_s: float) -> None:
+        self._queue = queue
+        self._claim = claim
+        self._patience_s = patience_s
+        self._known = dict(claim.steps)
+
+    def get(self, name: str) -> StepRecord | None:
+        return self._known.get(name)
+
+    async def intend(self, name: str) -> None:
+        """Raises: LostLease; StoreUnavailable, at once: without Redis nothing new is begun."""
+        # Only look-ups cost money: an intent of theirs without a result is an unknown purchase.
+        record = await self._queue.checkpoint(self._claim, name, paid=name.startswith("lookup"))
+        self._known[name] = record
+
+    async def record(self, name: str, result: bytes, *, cached: bool = False, credits: int = 0) -> None:
+        """Raises: LostLease; StoreUnavailable, when Redis stayed away."""
+        record = await self._patiently(name, result=result, cached=cached, credits=credits)
+        self._known[name] = record
+
+    async def _patiently(self, name: str, **members: Any) -> StepRecord:
+        @backoff.on_exception(
+            backoff.expo,
+            StoreUnavailable,
+            max_time=self._patience_s,
+            factor=0.1,
+            max_value=2.0,
+            jitter=None,
+            logger=None,
+        )
+        async def write() -> StepRecord:
+            return await self._queue.checkpoint(self._claim, name, **members)
+
+        return await write()
