@@ -20,7 +20,7 @@ _SHORT: Final = {
     "PLAZA": "PLZ", "ROAD": "RD", "SQUARE": "SQ", "STREET": "ST", "TERRACE": "TER", "TRAIL": "TRL",
     "NORTH": "N", "SOUTH": "S", "EAST": "E", "WEST": "W",
 }  # fmt: skip
-_UNIT = re.compile(r"[,\s]+(?:APT|APARTMENT|UNIT|STE|SUITE|#)\.?\s*#?\s*([\w-]+)$")
+_UNIT = re.compile(r"[,\s]+(?:APT|APARTMENT|UNIT|STE|SUITE|#)\.?\s*#?\s*([A-Z]?-?\d[\w-]*|[A-Z])$")
 _HOUSE = re.compile(r"(\S*\d\S*(?:\s1/2)?)\s+(.+)")
 _PLACE = re.compile(
     r"(?P<city>[^,\d]+?)[,\s]+(?P<state>[A-Z]{2})(?:[,\s]+(?P<zip>\d{5})(?:-\d{4})?)?$|(?P<only>\d{5})$"
