@@ -14,6 +14,7 @@ from leadenrich.config.urls import base_url_fault, host_fault, is_loopback, redi
 # What the enrichment writes to a contact. A trigger among them would start work by its own result, for ever.
 OUTCOME_TAGS: Final = frozenset({"qualified", "review", "enrich_no_match", "enrich_no_address"})
 DISQUALIFIED_TAG_PREFIX: Final = "dq_"
+_PLACEHOLDER: Final = Secret("CHANGE-ME")  # of config.example.toml
 _UNIT_STOP_S: Final = 45  # TimeoutStopSec of systemd/leadenrich.service
 
 
@@ -63,6 +64,7 @@ def notices(config: Config) -> list[Fault]:
             f"leaves no time before systemd kills the daemon: set TimeoutStopSec (shipped: {_UNIT_STOP_S} s) above it"
         )
         found.append(Fault("worker.shutdown_grace", message))
+    found += [Fault(key, "is still the example's") for key, secret in _named_secrets(config) if secret == _PLACEHOLDER]
     return found
 
 
@@ -96,16 +98,20 @@ def _names(config: Config) -> Iterator[Fault]:
             yield Fault(f"ghl.locations[{index}].id", "must be letters and digits, as HighLevel shows it")
 
 
+def _named_secrets(config: Config) -> Iterator[tuple[str, Secret]]:
+    named = {
+        "server.admin_token": config.server.admin_token,
+        "server.viewer_token": config.server.viewer_token,
+        "realestateapi.api_key": config.realestateapi.api_key,
+        "ghl.webhook_token": config.ghl.webhook_token,
+    }
+    named |= {f"ghl.locations[{index}].token": location.token for index, location in enumerate(config.ghl.locations)}
+    yield from ((key, secret) for key, secret in named.items() if secret is not None)
+
+
 def _secrets(config: Config) -> Iterator[Fault]:
-    named: list[tuple[str, Secret | None]] = [
-        ("server.admin_token", config.server.admin_token),
-        ("server.viewer_token", config.server.viewer_token),
-        ("realestateapi.api_key", config.realestateapi.api_key),
-        ("ghl.webhook_token", config.ghl.webhook_token),
-    ]
-    named += [(f"ghl.locations[{index}].token", location.token) for index, location in enumerate(config.ghl.locations)]
-    for key, secret in named:
-        if secret is not None and any(not "!" <= sign <= "~" for sign in secret.reveal()):
+    for key, secret in _named_secrets(config):
+        if any(not "!" <= sign <= "~" for sign in secret.reveal()):
             yield Fault(key, "holds blanks or characters that an HTTP header cannot carry")
     if config.server.admin_token is not None and config.server.admin_token == config.server.viewer_token:
         yield Fault("server.viewer_token", "is the same as server.admin_token: every viewer could act")

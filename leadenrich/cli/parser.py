@@ -1,0 +1,105 @@
+"""The command table. Nothing here imports what a command needs: start-up time is felt on every command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias, cast
+
+from leadenrich import __version__
+
+Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+_EPILOG: Final = """\
+Without --config the configuration is looked for in $LEADENRICH_CONFIG, ./config.toml and
+/etc/leadenrich/config.toml, in this order; any key can be given as LEADENRICH_<SECTION>__<KEY>.
+
+Exit status: 0 done, 1 the work failed, 2 usage, 69 Redis cannot be reached at start, 78 the configuration is wrong.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table. `module` holds a `run(args) -> int`; it is imported when the command is called."""
+
+    name: str
+    module: str
+    summary: str
+    example: str
+    arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+
+    def load(self) -> Run:
+        return cast(Run, importlib.import_module(self.module).run)
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", choices=("web", "worker"), help="run one half of the daemon")
+    parser.add_argument("--local", action="store_true", help="use the embedded Redis: nothing outlives the process")
+    parser.add_argument("--sandbox", action="store_true", help="run fake vendors in the process and call only those")
+
+
+def _version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="with Python and libraries, for bug reports and scripts")
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+COMMANDS: Final = (
+    Command(
+        "serve",
+        "leadenrich.cli.serve",
+        "run the daemon: webhooks in, leads enriched, contacts updated",
+        "leadenrich serve --config /etc/leadenrich/config.toml",
+        _serve,
+    ),
+    Command(
+        "check",
+        "leadenrich.cli.check",
+        "validate the configuration and show it as understood; reaches nothing",
+        "leadenrich check --config config.toml",
+    ),
+    Command("version", "leadenrich.cli.version", "print the version", "leadenrich version --json", _version),
+    Command(
+        "completion",
+        "leadenrich.cli.completion",
+        "print a completion script for your shell",
+        "leadenrich completion bash > /etc/bash_completion.d/leadenrich",
+        _completion,
+    ),
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line. `args.command` is the row of the table, None when no command was given."""
+    parser = argparse.ArgumentParser(
+        prog="leadenrich",
+        description="Enriches every HighLevel lead with its property record, and never loses one.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # an abbreviation in a script breaks when an option is added
+    )
+    parser.add_argument("--version", action="version", version=f"leadenrich {__version__}")
+    parser.add_argument("--config", type=Path, metavar="PATH", help="the configuration file")
+    parser.set_defaults(command=None)
+    rows = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for command in COMMANDS:
+        row = rows.add_parser(
+            command.name,
+            help=command.summary,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            epilog=f"Example:\n  {command.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        # SUPPRESS: a --config in front of the command must not be undone by this one's default.
+        row.add_argument(
+            "--config", type=Path, metavar="PATH", default=argparse.SUPPRESS, help="the configuration file"
+        )
+        command.arguments(row)
+        row.set_defaults(command=command)
+    return parser
