@@ -32,7 +32,7 @@ _WORDS: Final = {
     429: ("Too Many Requests", "Too Many Requests"),
     500: ("Internal Server Error", "Internal server error"),
 }
-_CONTACT_PATH = re.compile(r"/contacts/([A-Za-z0-9]{8,})(?:/|$)")
+_CONTACT_PATH = re.compile(r"/contacts/([^/]+)(?:/|$)")
 _LOCATION_PATH = re.compile(r"/locations/([^/]+)")
 _NOT_IDS: Final = frozenset({"search", "upsert", "business"})
 
@@ -124,7 +124,7 @@ class FakeGhl(FakeVendor):
     # What the base asks of a vendor.
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        on_contact = "/contacts/{contact_id:[A-Za-z0-9]+}"
+        on_contact = "/contacts/{contact_id}"
         router.add_post("/contacts/search", self._checked(self._search))
         router.add_get(on_contact, self._checked(self._get_contact))
         router.add_put(on_contact, self._checked(self._put_contact))
