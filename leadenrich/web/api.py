@@ -11,13 +11,13 @@ from aiohttp import web
 
 from leadenrich.core.job import JobState, Lane
 from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.views import BadCursor, JobQuery
 from leadenrich.web.access import Access
 from leadenrich.web.payload import clean
-from leadenrich.web.ports import JobQuery, Views
+from leadenrich.web.ports import Views
 from leadenrich.web.problems import Refused
 
 LIMIT_DEFAULT: Final = 50
-LIMIT_MAX: Final = 1000
 
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -43,6 +43,8 @@ class Api:
         query = job_query(request)
         try:
             return _shown(await self._views.jobs(query))
+        except BadCursor:
+            raise Refused(400, "cursor must be a next_cursor of an earlier answer.") from None
         except StoreUnavailable:
             raise _away() from None
 
@@ -71,11 +73,11 @@ def job_query(request: web.Request) -> JobQuery:
     return JobQuery(
         state=_choice(JobState, "state", told["state"]),
         lane=_choice(Lane, "lane", told["lane"]),
-        contact=told["contact"],
-        location=told["location"],
-        q=told["q"],
+        contact=told["contact"] or None,
+        location=told["location"] or None,
+        q=told["q"] or None,
         limit=_limit(request.query.get("limit", "")),
-        cursor=told["cursor"],
+        cursor=told["cursor"] or None,
     )
 
 
@@ -89,10 +91,11 @@ def _choice(kind: type[Choice], name: str, told: str) -> Choice | None:
 
 
 def _limit(told: str) -> int:
+    """More than the store gives at once is no mistake: the page is shorter, and its cursor goes on."""
     if not told:
         return LIMIT_DEFAULT
-    if not (told.isascii() and told.isdigit() and len(told) <= 6 and 1 <= int(told) <= LIMIT_MAX):
-        raise Refused(400, f"limit must be a whole number from 1 to {LIMIT_MAX}.")
+    if not (told.isascii() and told.isdigit() and len(told) <= 6 and int(told) >= 1):
+        raise Refused(400, "limit must be a whole number from 1.")
     return int(told)
 
 

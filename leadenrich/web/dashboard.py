@@ -11,11 +11,12 @@ import msgspec
 from aiohttp import web
 
 from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.views import JobQuery
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import COOKIE, SESSION_S, Access, Session, same_origin
 from leadenrich.web.body import read_body
 from leadenrich.web.pages import JobsShown, StatsShown, login_page, overview_page, trouble_page
-from leadenrich.web.ports import JobQuery, Views
+from leadenrich.web.ports import Views
 from leadenrich.web.problems import Refused
 
 NEWEST_JOBS: Final = 25

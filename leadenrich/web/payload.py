@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -15,7 +15,7 @@ from leadenrich.core.lead import EventKind, FieldValue, Json, Lead, PostalAddres
 from leadenrich.web.problems import Refused
 
 T = TypeVar("T")
-Text = str | None
+Text = str | None  # HighLevel leaves absent values out; null means the same
 
 LEAD_EVENTS: Final[dict[str, EventKind]] = {
     "ContactCreate": "create",
@@ -27,15 +27,15 @@ LEAD_EVENTS: Final[dict[str, EventKind]] = {
 
 
 class Envelope(msgspec.Struct, rename="camel"):
-    """What decides whether a signed event is read further. Of any type: most events are none of ours."""
+    """What decides whether a signed event is read further. Of any JSON type: most events are none of ours."""
 
-    type: Json = None
-    app_id: Json = None
+    type: Any = None
+    app_id: Any = None
 
 
 class CustomValue(msgspec.Struct):
     id: Text = None
-    value: Json = None
+    value: Any = None
 
 
 class SignedEvent(msgspec.Struct, rename="camel"):
@@ -88,7 +88,7 @@ class WorkflowEvent(msgspec.Struct):
 
 
 class _CustomData(msgspec.Struct, rename="camel"):
-    custom_data: Json = None
+    custom_data: Any = None
 
 
 def decode(body: bytes, shape: type[T]) -> T:

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from leadenrich.core.job import JobState, Lane
 from leadenrich.store.queue import Receipt, Submission
-
-
-@dataclass(frozen=True, slots=True)
-class JobQuery:
-    state: JobState | None = None
-    lane: Lane | None = None
-    contact: str = ""
-    location: str = ""
-    q: str = ""
-    limit: int = 50
-    cursor: str = ""
+from leadenrich.store.views import JobQuery
 
 
 class Intake(Protocol):
@@ -41,6 +29,8 @@ class Views(Protocol):
 
     async def job(self, job_id: str) -> msgspec.Struct | None: ...
 
-    async def jobs(self, query: JobQuery) -> msgspec.Struct: ...
+    async def jobs(self, query: JobQuery) -> msgspec.Struct:
+        """Raises: BadCursor."""
+        ...
 
     async def stats(self) -> msgspec.Struct: ...
