@@ -12,7 +12,7 @@ from aiohttp import web
 from leadenrich.config import GhlSettings, QueueSettings, ServerSettings
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.telemetry.health import Health
-from leadenrich.web.access import Access
+from leadenrich.web.access import Access, Brake
 from leadenrich.web.api import Api
 from leadenrich.web.connection import Hush, Limits, hang_up
 from leadenrich.web.dashboard import Dashboard
@@ -66,7 +66,7 @@ def create_app(parts: WebParts) -> web.Application:
         body_s=parts.limits.body_s,
         on_receipt=parts.on_receipt,
     )
-    access = Access(parts.server)
+    access = Access(parts.server, brake=Brake(parts.limits.log_in_s))
     probes = Probes(parts.health, parts.render_metrics, access, parts.server)
     app = _bare_app(parts.on_answer)
     app.router.add_post("/webhooks/ghl", door.signed)
@@ -110,9 +110,10 @@ def _bare_app(on_answer: OnAnswer) -> web.Application:
                 hush.warn("request_refused", route=_route(request), status=refused.status, why=refused.detail)
         except web.HTTPException as refusal:
             response = problem_of(refusal)
-        except ConnectionError:
-            raise  # the client is gone: nobody to answer
-        except Exception:  # noqa: BLE001  the last line: a client gets an answer, the log the stack
+        except Exception:
+            if request.transport is None:
+                raise  # the client is gone: nobody to answer, nothing to count
+            # The last line: the client gets an answer, the log the stack.
             _log.exception("request_failed", route=_route(request))
             response = problem(500, "Something went wrong on our side.")
         on_answer(_route(request), response.status)

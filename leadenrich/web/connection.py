@@ -27,6 +27,7 @@ class Limits:
     body_s: float = 5.0  # from the headers' end
     lingering_s: float = 1.0  # how long an answered request's unread body is thrown away before the end
     connections_max: int = 512
+    log_in_s: float = 0.5  # how long a wrong token waits for its answer, one after the other
     drain_s: float = 0.25  # between "no new connections" and the end of the idle ones
     grace_s: float = 10.0  # then for requests still in work
 
@@ -81,6 +82,8 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """What aiohttp calls for a request it cannot parse, and for what escaped every handler."""
+        if isinstance(exc, ConnectionError) and self.transport is None:
+            raise exc  # the client is gone: aiohttp ends the connection quietly
         if isinstance(exc, HttpProcessingError):
             self._hush.warn("malformed_request", status=status, remote=request.remote, why=type(exc).__name__)
             answer = problem(status, "This is not a well-formed HTTP/1.1 request.")
