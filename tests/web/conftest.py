@@ -133,7 +133,7 @@ class Web:
         more.setdefault("allow_redirects", False)
         async with self.session.request(method, self.server.url + path, **more) as response:
             raw = await response.read()
-            is_json = response.content_type.endswith("json")
+            is_json = raw and response.content_type.endswith("json")
             return response, json.loads(raw) if is_json else raw.decode()
 
     async def hook(self, body: bytes | dict[str, Any], **headers: str) -> tuple[int, Any]:
@@ -209,7 +209,7 @@ def start_web() -> StartWeb:
             render_metrics=lambda: b"leadenrich_up 1\n",
             on_receipt=lambda submission, receipt: receipts.append((submission, receipt)),
             on_answer=lambda route, status: answers.append((route, status)),
-            limits=limits or Limits(drain_s=0.01),
+            limits=limits or Limits(drain_s=0.01, log_in_s=0.01),
         )
         app = create_app(parts)
         jar = aiohttp.CookieJar(unsafe=True)

@@ -1,0 +1,252 @@
+"""Slow, broken and hostile clients: bounded, answered 400 at worst, and never at the cost of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from typing import Any
+
+import pytest
+from aiohttp import web as aio
+from structlog.testing import capture_logs
+
+from leadenrich.web.app import CannotListen, Limits, WebServer
+
+Web = Any
+
+HOOK = b"POST /webhooks/ghl HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+MALFORMED = {
+    "length and chunks": HOOK + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": HOOK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x",
+    "signed length": HOOK + b"Content-Length: +2\r\n\r\n{}",
+    "negative length": HOOK + b"Content-Length: -2\r\n\r\n{}",
+    "two hosts": b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "bare line feeds": b"GET /healthz HTTP/1.1\nHost: a\n\n",
+    "folded header": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: b\r\n c\r\n\r\n",
+    "NUL in a value": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: b\x00c\r\n\r\n",
+    "ESC in a value": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: b\x1bc\r\n\r\n",
+    "long line": b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    "long header": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: " + b"x" * 9000 + b"\r\n\r\n",
+    "many headers": b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + b"X-A: b\r\n" * 200 + b"\r\n",
+    "space before the colon": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-A : b\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 64,
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "nonsense": b"\x00\xff\xfe nonsense\r\n\r\n",
+}
+
+
+def parsed(raw: bytes) -> tuple[int, bytes, Any]:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return int(raw[9:12]), head.lower(), json.loads(body) if body else None
+
+
+@pytest.mark.parametrize("request_bytes", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_a_malformed_request_is_refused_and_cut(web: Web, request_bytes: bytes) -> None:
+    with capture_logs() as logs:
+        status, head, answer = parsed(await web.raw(request_bytes))
+    assert status == 400
+    assert b"content-type: application/problem+json" in head
+    assert b"server: leadenrich" in head
+    assert answer["status"] == 400
+    assert all("exc_info" not in line for line in logs)
+
+
+async def test_smuggled_requests_are_not_served(web: Web) -> None:
+    hidden = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    forms = [
+        HOOK + b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" % len(hidden) + hidden,
+        HOOK + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + hidden,
+        HOOK + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + hidden,
+    ]
+    for form in forms:
+        assert b"leadenrich_up" not in await web.raw(form)
+
+
+async def test_broken_chunks_are_the_client_s_mistake(web: Web) -> None:
+    for broken in (b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}x", b"-1\r\n{}\r\n"):
+        raw = await web.raw(HOOK + b"Transfer-Encoding: chunked\r\n\r\n" + broken)
+        assert parsed(raw)[0] == 400
+
+
+async def test_a_flood_of_malformed_requests_is_a_few_lines(web: Web, caplog: pytest.LogCaptureFixture) -> None:
+    """No traceback each, as aiohttp would write."""
+    with capture_logs() as logs:
+        for _ in range(50):
+            await web.raw(MALFORMED["NUL in a value"])
+    assert [line["event"] for line in logs].count("malformed_request") <= 5
+    assert caplog.records == []
+
+
+async def test_a_flood_of_chunks_ends_at_the_limit(web: Web) -> None:
+    body = b"1\r\nx\r\n" * 262_145 + b"0\r\n\r\n"
+    raw = await web.raw(HOOK + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + body)
+    assert parsed(raw)[0] == 413
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+async def test_headers_that_do_not_end_are_cut(start_web: Any, sent: bytes) -> None:
+    """The time is a total: single bytes do not extend it."""
+    async with start_web(limits=Limits(head_s=0.4, drain_s=0.01)) as web:
+        began = time.monotonic()
+        reader, writer = await asyncio.open_connection(*web.server.address)
+        writer.write(sent)
+        end = asyncio.create_task(reader.read())
+        while not end.done() and time.monotonic() < began + 5:
+            writer.write(b"x" if sent.endswith(b" ") else b"")
+            await asyncio.wait([end], timeout=0.05)
+        assert end.done()
+        assert 0.3 < time.monotonic() - began < 4
+        writer.close()
+
+
+@pytest.mark.parametrize("path", [b"/webhooks/ghl", b"/webhooks/ghl/workflow"])
+async def test_a_body_that_does_not_end_is_cut(start_web: Any, path: bytes) -> None:
+    """Dripping or silent: aiohttp alone would wait for ever."""
+    async with start_web(limits=Limits(body_s=0.4, lingering_s=8, drain_s=0.01)) as web:
+        began = time.monotonic()
+        reader, writer = await asyncio.open_connection(*web.server.address)
+        writer.write(HOOK.replace(b"/webhooks/ghl", path) + b"Content-Length: 5000\r\n\r\n")
+        end = asyncio.create_task(reader.read())
+        while not end.done() and time.monotonic() < began + 5:
+            writer.write(b" ")
+            await asyncio.wait([end], timeout=0.05)
+        assert 0.3 < time.monotonic() - began < 4  # not the lingering time on top
+        assert parsed(end.result())[0] == 408
+        writer.close()
+
+
+async def test_an_unread_body_is_not_waited_for(start_web: Any) -> None:
+    async with start_web(limits=Limits(lingering_s=0.2, drain_s=0.01)) as web:
+        began = time.monotonic()
+        raw = await web.raw(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
+        assert parsed(raw)[0] == 404
+        assert time.monotonic() - began < 2
+
+
+async def test_slow_clients_do_not_slow_the_good_ones(start_web: Any) -> None:
+    async with start_web(limits=Limits(head_s=5, drain_s=0.01)) as web:
+        slow = [await asyncio.open_connection(*web.server.address) for _ in range(100)]
+        for _, writer in slow:
+            writer.write(b"POST /webhooks/ghl HTTP/1.1\r\n")
+        began = time.monotonic()
+        assert (await web.call("GET", "/healthz"))[0].status == 200
+        assert time.monotonic() - began < 1
+        for _, writer in slow:
+            writer.close()
+
+
+async def test_above_the_cap_the_newest_connection_goes(start_web: Any, wait_until: Any) -> None:
+    async with start_web(limits=Limits(connections_max=3, drain_s=0.01)) as web:
+        served = [await asyncio.open_connection(*web.server.address) for _ in range(3)]
+        for _, writer in served:
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        for reader, _ in served:
+            assert await reader.readuntil(b"}")
+        with capture_logs() as logs:
+            for _ in range(20):
+                assert await web.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+        assert [line["event"] for line in logs].count("connection_refused") <= 3
+        served[0][1].close()
+        answers: list[bytes] = []
+
+        async def let_in() -> bool:
+            answers.append(await web.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+            return b"200 OK" in answers[-1]
+
+        await wait_until(let_in, what="a place for a new connection")
+        for reader, writer in served[1:]:
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200 OK" in await reader.readuntil(b"}")
+            writer.close()
+
+
+async def test_a_client_that_leaves_is_nobody_s_error(web: Web, wait_until: Any) -> None:
+    with capture_logs() as logs:
+        for _ in range(5):
+            _, writer = await asyncio.open_connection(*web.server.address)
+            writer.write(HOOK + b"Content-Length: 500\r\n\r\n{")
+            await writer.drain()
+            writer.transport.abort()
+        assert (await web.call("GET", "/healthz"))[0].status == 200
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+async def test_every_refusal_is_a_problem(web: Web) -> None:
+    for method, path, status in (
+        ("GET", "/nowhere", 404),
+        ("GET", "/webhooks/ghl", 405),
+        ("DELETE", "/healthz", 405),
+        ("GET", "/static/../app.py", 404),
+        ("GET", "/static/%2e%2e%2fapp.py", 404),
+        ("GET", "/api/v1/jobs/../../healthz/x", 404),
+    ):
+        response, answer = await web.call(method, path)
+        assert (response.status, response.content_type) == (status, "application/problem+json"), path
+        assert set(answer) == {"type", "title", "status", "detail"}
+        assert response.headers["Server"] == "leadenrich"
+        if status == 405:
+            assert response.headers["Allow"]
+    for path in (b"/healthz", b"/nowhere"):
+        raw = await web.raw(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\nConnection: close\r\n\r\n")
+        status, head, answer = parsed(raw)
+        assert status == 417
+        assert b"problem+json" in head
+
+
+async def test_answers_are_counted_by_route(web: Web) -> None:
+    for path in ("/healthz", "/nowhere/1", "/nowhere/2", "/api/v1/jobs/xyz"):
+        await web.call("GET", path)
+    assert web.answers == [("/healthz", 200), ("unmatched", 404), ("unmatched", 404), ("/api/v1/jobs/{id}", 401)]
+
+
+async def test_no_token_of_a_query_is_logged(web: Web, caplog: pytest.LogCaptureFixture) -> None:
+    with capture_logs() as logs:
+        await web.call("POST", "/webhooks/ghl/workflow?token=s3cret-value", json={})
+        await web.call("GET", "/nowhere?token=s3cret-value")
+    assert logs != []
+    assert "s3cret-value" not in repr(logs) + caplog.text
+
+
+async def test_requests_in_work_are_answered_when_it_ends(start_web: Any) -> None:
+    """And those that were accepted but not yet read."""
+    async with start_web(limits=Limits(drain_s=0.2)) as web:
+        entered, leave = asyncio.Event(), asyncio.Event()
+        submit = web.intake.submit
+
+        async def slow(submission: Any) -> Any:
+            entered.set()
+            await leave.wait()
+            return await submit(submission)
+
+        web.intake.submit = slow
+        hook = asyncio.create_task(web.hook({"type": "ContactCreate", "id": "c1"}))
+        await entered.wait()
+        unread = await asyncio.open_connection(*web.server.address)
+        host, port = web.server.address
+        ending = asyncio.create_task(web.server.stop())
+        await asyncio.sleep(0)
+        unread[1].write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"200 OK" in await unread[0].read()
+        with pytest.raises(OSError):
+            await asyncio.open_connection(host, port)
+        leave.set()
+        assert (await hook)[0] == 202
+        await ending
+        unread[1].close()
+
+
+async def test_a_port_that_is_taken_is_told(web: Web) -> None:
+    host, port = web.server.address
+    with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{port}: .*in use"):
+        async with WebServer(aio.Application(), host=host, port=port):
+            pass
+
+
+async def test_a_socket_that_systemd_holds_is_served() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        held.setblocking(False)
+        async with WebServer(aio.Application(), sock=held, limits=Limits(drain_s=0.01)) as server:
+            assert server.address == held.getsockname()
+            assert server.url == f"http://127.0.0.1:{held.getsockname()[1]}"

@@ -1,0 +1,145 @@
+"""The page, its log-in and log-out, and what it never does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+Web = Any
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'-alert(1)-'", "{{7*7}}", "</td></table><h1>x"]
+
+
+async def log_in(web: Web, token: str = "the-admin-token", **headers: str) -> Any:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return (await web.call("POST", "/login", data={"token": token}, headers=sent))[0]
+
+
+async def test_a_stranger_gets_the_log_in_page(web: Web) -> None:
+    response, page = await web.call("GET", "/")
+    assert (response.status, response.content_type) == (401, "text/html")
+    assert '<form method="post" action="/login">' in page
+    assert "1,234" not in page
+
+
+@pytest.mark.parametrize("token", ["the-admin-token", "the-viewer-token"])
+async def test_a_token_opens_the_page(web: Web, token: str) -> None:
+    response = await log_in(web, token)
+    assert (response.status, response.headers["Location"]) == (303, "/")
+    cookie = response.headers["Set-Cookie"]
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=Strict", "Path=/"))
+    assert token not in cookie
+    response, page = await web.call("GET", "/")
+    assert response.status == 200
+    assert "1,234" in page  # jobs waiting
+    assert "realestateapi is paused: credit: out of credit" in page
+    assert "62 s" in page or "61 s" in page
+    assert "00job1" in page
+    assert (await web.call("GET", "/api/v1/stats"))[0].status == 200  # the cookie serves the API too
+
+
+async def test_a_wrong_token_opens_nothing(web: Web) -> None:
+    response, _ = await web.call("POST", "/login", data={"token": "wrong"})
+    assert (response.status, response.content_type) == (401, "text/html")
+    assert "Set-Cookie" not in response.headers
+    assert (await web.call("GET", "/"))[0].status == 401
+
+
+async def test_log_out_ends_the_session_itself(web: Web) -> None:
+    """Not only the cookie: a copy of it is worth nothing afterwards."""
+    cookie = (await log_in(web)).cookies["leadenrich_session"].value
+    _, page = await web.call("GET", "/")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert csrf is not None
+    assert (await web.call("POST", "/logout", data={"csrf": "guess"}))[0].status == 403
+    assert (await web.call("GET", "/"))[0].status == 200
+    assert (await web.call("POST", "/logout", data={"csrf": csrf[1]}))[0].status == 303
+    response, _ = await web.call("GET", "/", headers={"Cookie": f"leadenrich_session={cookie}"})
+    assert response.status == 401
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+async def test_forms_of_other_sites_do_nothing(web: Web, headers: dict[str, str]) -> None:
+    for path in ("/login", "/logout"):
+        response, _ = await web.call("POST", path, data={"token": "the-admin-token"}, headers=headers)
+        assert response.status == 403
+        assert "Set-Cookie" not in response.headers
+
+
+async def test_our_own_form_is_taken(web: Web) -> None:
+    assert (await log_in(web, Origin=web.server.url, Sec_Fetch_Site="same-origin")).status == 303
+
+
+async def test_forms_are_bounded(web: Web) -> None:
+    assert (await web.call("POST", "/login", data=b"token=" + b"x" * 5000, headers=FORM))[0].status == 413
+    assert (await web.call("POST", "/login", json={"token": "the-admin-token"}))[0].status == 415
+    assert (await web.call("POST", "/login", data=b"&".join([b"a=b"] * 100), headers=FORM))[0].status == 400
+    assert (await web.call("POST", "/login", data=b"token=\xff", headers=FORM))[0].status == 400
+    assert (await web.call("POST", "/login", data=b"", headers=FORM))[0].status == 401
+
+
+async def test_changed_tokens_end_all_log_ins(web: Web) -> None:
+    from leadenrich.config import Secret
+    from leadenrich.web.app import reconfigure
+
+    await log_in(web)
+    server = msgspec.structs.replace(web.parts.server, admin_token=Secret("another"))
+    reconfigure(web.app, server, web.parts.ghl, web.parts.queue)
+    assert (await web.call("GET", "/"))[0].status == 401
+    assert (await log_in(web)).status == 401
+    assert (await log_in(web, "another")).status == 303
+
+
+async def test_what_comes_from_outside_stays_text(web: Web) -> None:
+    names = ("id", "state", "lane", "contact_id", "outcome", "created_at")
+    web.views.listed = [msgspec.structs.replace(web.views.listed[0], **dict.fromkeys(names, text)) for text in NASTY]
+    web.health.note("realestateapi", NASTY[0])
+    await log_in(web)
+    _, page = await web.call("GET", "/")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert page.count("<h1>") == 1
+    assert "&lt;script&gt;" in page
+
+
+async def test_the_policy_allows_no_script_and_no_frame(web: Web) -> None:
+    for path in ("/", "/static/style.css", "/api/v1/stats", "/nowhere"):
+        response, text = await web.call("GET", path)
+        policy = response.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] in ("no-referrer", "same-origin")
+        if response.content_type == "text/html":
+            assert response.headers["Cache-Control"] == "no-store"
+            assert not re.search(r"\sstyle=|\son\w+=|<style|<script", str(text))
+
+
+async def test_the_style_sheet_is_ours(web: Web) -> None:
+    response, css = await web.call("GET", "/static/style.css")
+    assert (response.status, response.content_type) == (200, "text/css")
+    assert "prefers-color-scheme: dark" in css
+    assert "url(" not in css
+
+
+async def test_without_a_token_the_loopback_sees_the_page(start_web: Any) -> None:
+    async with start_web(server={"admin_token": None, "viewer_token": None}) as web:
+        response, page = await web.call("GET", "/")
+        assert response.status == 200
+        assert "Log out" not in page
+        web.views.listed = []
+        assert "No job yet" in (await web.call("GET", "/"))[1]
+
+
+async def test_without_redis_the_page_says_so(web: Web) -> None:
+    await log_in(web)
+    web.views.away = True
+    response, page = await web.call("GET", "/")
+    assert response.status == 503
+    assert "Redis cannot be read" in page
