@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -68,9 +68,9 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert self._manager is not None
-        if len(self._manager.connections) >= self._limits.connections_max and isinstance(transport, asyncio.Transport):
+        if len(self._manager.connections) >= self._limits.connections_max:
             self._hush.warn("connection_refused", connections_max=self._limits.connections_max)
-            transport.abort()  # the newest goes: those that are served already do not suffer
+            cast(asyncio.Transport, transport).abort()  # the newest goes: those that are served already do not suffer
             return
         super().connection_made(transport)
 

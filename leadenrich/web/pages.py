@@ -25,6 +25,7 @@ class StatsShown(msgspec.Struct):
     lanes: dict[str, dict[str, int]] = {}
     oldest_waiting_seconds: float | None = None
     providers: dict[str, ProviderShown] = {}
+    paused: str | None = None
 
 
 class JobShown(msgspec.Struct):
@@ -98,6 +99,7 @@ def _logout(csrf: str | None) -> str:
 
 def _notices(stats: StatsShown, health: HealthReport) -> str:
     told = [health.trouble] if not health.ready else []
+    told += [f"The queue is paused: {stats.paused}"] if stats.paused else []
     told += [f"{part}: {note}" for part, note in health.notes.items()]
     told += [
         f"{name} is paused: {provider.paused}" + (f" until {provider.until}" if provider.until else "")

@@ -110,7 +110,7 @@ class FakeViews:
             rates={},
             providers={"realestateapi": ProviderView("credit: out of credit", None, 10.0, 7)},
             totals={},
-            paused=None,
+            paused="operator: counting the stock",
         )
 
 

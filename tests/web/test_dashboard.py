@@ -36,6 +36,7 @@ async def test_a_token_opens_the_page(web: Web, token: str) -> None:
     assert response.status == 200
     assert "1,234" in page  # jobs waiting
     assert "realestateapi is paused: credit: out of credit" in page
+    assert "The queue is paused: operator: counting the stock" in page
     assert "62 s" in page or "61 s" in page
     assert "00job1" in page
     assert (await web.call("GET", "/api/v1/stats"))[0].status == 200  # the cookie serves the API too
