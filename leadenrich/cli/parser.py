@@ -41,6 +41,16 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sandbox", action="store_true", help="run fake vendors in the process and call only those")
 
 
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--leads", type=_positive, default=25, metavar="N", help="how many leads (default: 25)")
+    parser.add_argument("--once", action="store_true", help="end when the last lead has ended, with a summary")
+
+
+def _setup(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--location", metavar="ID", help="the HighLevel location (default: every configured one)")
+    parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+
+
 def _version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="with Python and libraries, for bug reports and scripts")
 
@@ -58,10 +68,24 @@ COMMANDS: Final = (
         _serve,
     ),
     Command(
+        "demo",
+        "leadenrich.cli.demo",
+        "see it work in a minute: sample leads, fake vendors, no account needed",
+        "leadenrich demo --leads 10 --once",
+        _demo,
+    ),
+    Command(
         "check",
         "leadenrich.cli.check",
         "validate the configuration and show it as understood; reaches nothing",
         "leadenrich check --config config.toml",
+    ),
+    Command(
+        "setup",
+        "leadenrich.cli.setup",
+        "create the custom fields that the mapping needs in HighLevel",
+        "leadenrich setup --location ve9EPM428h8vShlRW1KT",
+        _setup,
     ),
     Command("version", "leadenrich.cli.version", "print the version", "leadenrich version --json", _version),
     Command(
@@ -103,3 +127,10 @@ def build_parser() -> argparse.ArgumentParser:
         command.arguments(row)
         row.set_defaults(command=command)
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

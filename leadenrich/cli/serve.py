@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
-from leadenrich.cli.configuration import refuse, usable
+from msgspec.structs import replace
+
+from leadenrich.cli.configuration import refuse, understood, usable
 from leadenrich.cli.loop import run_loop
-from leadenrich.config import Config, secret_values, worker_faults
-from leadenrich.daemon import ServeOptions, serve
-from leadenrich.telemetry.logs import configure
+from leadenrich.cli.status import DONE
+from leadenrich.config import Config, worker_faults
+from leadenrich.daemon import CannotStart, ServeOptions, serve
+
+EMBEDDED = "fakeredis://"
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal ends it. 69 when Redis cannot be reached, 78 when the configuration cannot be used."""
-    config = usable(args).config
+    config = local(usable(args).config) if args.local else usable(args).config
     if args.only != "web" and not args.sandbox and (faults := worker_faults(config)):
         refuse(faults)
-    configure(config.log, secrets=secret_values(config))
-    options = ServeOptions(only=args.only, local=args.local, sandbox=args.sandbox)
-    return run_loop(_sandboxed(config, options) if args.sandbox else serve(config, options))
+    options = ServeOptions(only=args.only, reload=None if args.sandbox else _reader(args))
+    try:
+        run_loop(_sandboxed(config, options) if args.sandbox else serve(config, options))
+    except CannotStart as error:
+        return error.told()
+    return DONE
 
 
-async def _sandboxed(config: Config, options: ServeOptions) -> int:
+def local(config: Config) -> Config:
+    """The same with the embedded Redis."""
+    return replace(config, redis=replace(config.redis, url=EMBEDDED))
+
+
+async def _sandboxed(config: Config, options: ServeOptions) -> None:
     from leadenrich.cli.sandboxed import sandboxed
 
-    async with sandboxed(config) as (turned, _sandbox):
-        configure(turned.log, secrets=secret_values(turned))
-        return await serve(turned, options)
+    async with sandboxed(config) as (turned, sandbox):
+        await serve(turned, options, on_ready=lambda running: sandbox.echo_to(f"{running.url}/webhooks/ghl"))
+
+
+def _reader(args: argparse.Namespace) -> Callable[[], Config]:
+    """Reads the configuration again, as at the start."""
+
+    def read() -> Config:
+        loaded, faults = understood(args)
+        faults = [*faults, *([] if args.only == "web" else worker_faults(loaded.config))]
+        if faults:
+            raise ValueError("; ".join(str(fault) for fault in faults))
+        return local(loaded.config) if args.local else loaded.config
+
+    return read

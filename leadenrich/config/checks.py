@@ -15,7 +15,7 @@ from leadenrich.config.urls import base_url_fault, host_fault, is_loopback, redi
 OUTCOME_TAGS: Final = frozenset({"qualified", "review", "enrich_no_match", "enrich_no_address"})
 DISQUALIFIED_TAG_PREFIX: Final = "dq_"
 _PLACEHOLDER: Final = Secret("CHANGE-ME")  # of config.example.toml
-_UNIT_STOP_S: Final = 45  # TimeoutStopSec of systemd/leadenrich.service
+UNIT_STOP_S: Final = 45  # TimeoutStopSec of systemd/leadenrich.service
 
 
 def cross_faults(config: Config) -> list[Fault]:
@@ -59,9 +59,9 @@ def notices(config: Config) -> list[Fault]:
     if not is_loopback(config.server.host) and config.server.admin_token is None:
         message = f"is not set: API and dashboard answer on a loopback bind only, and {config.server.host} is none"
         found.append(Fault("server.admin_token", message))
-    if config.worker.shutdown_grace > _UNIT_STOP_S - 10:
+    if config.worker.shutdown_grace > UNIT_STOP_S - 10:
         message = (
-            f"leaves no time before systemd kills the daemon: set TimeoutStopSec (shipped: {_UNIT_STOP_S} s) above it"
+            f"leaves no time before systemd kills the daemon: set TimeoutStopSec (shipped: {UNIT_STOP_S} s) above it"
         )
         found.append(Fault("worker.shutdown_grace", message))
     found += [Fault(key, "is still the example's") for key, secret in _named_secrets(config) if secret == _PLACEHOLDER]

@@ -85,8 +85,8 @@ def pace_key(provider: str) -> str:
     return f"le:{{pace:{provider}}}:next"
 
 
-def address_key(location_id: str, key: str) -> str:
-    return f"le:{{addr:{location_id}:{digest(key)}}}:contacts"
+def sighting_key(location_id: str, address: str) -> str:
+    return f"le:{{addr:{location_id}:{digest(address)}}}:contacts"
 
 
 def digest(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from leadenrich.store.connection import Connection
-from leadenrich.store.schema import SEEN_MS, Keys, address_key
+from leadenrich.store.schema import SEEN_MS, Keys, sighting_key
 
 CONTACTS_KEPT = 20
 
@@ -17,9 +17,9 @@ class Sightings:
         self._connection = connection
         self._keys = keys
 
-    async def seen_elsewhere(self, location_id: str, key: str, contact_id: str, within_s: float) -> bool:
+    async def seen_elsewhere(self, location_id: str, address_key: str, contact_id: str, within_s: float) -> bool:
         """Remember this contact's address, and tell whether another contact had it first, within that time."""
-        name, now_ms = address_key(location_id, key), time.time_ns() // 1_000_000
+        name, now_ms = sighting_key(location_id, address_key), time.time_ns() // 1_000_000
         pipeline = self._connection.pipeline()
         pipeline.zadd(name, {contact_id: now_ms}, nx=True)
         pipeline.zrange(name, 0, CONTACTS_KEPT - 1, withscores=True)

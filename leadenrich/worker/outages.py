@@ -53,10 +53,11 @@ class Outages:
         if isinstance(error, Throttled):
             await self._switches.pause_provider(error.provider, "throttle", str(error), until_ms=error.until_ms)
         elif isinstance(error, ProviderOut):
-            await self._pause(error)
+            await self.pause(error)
         return error
 
-    async def _pause(self, error: ProviderOut) -> None:
+    async def pause(self, error: ProviderOut) -> None:
+        """Stops the provider for everybody. Raises: StoreUnavailable."""
         kind = _KIND[error.kind]
         probe_ms = self._now_ms() + PROBE_MS if kind == "outage" else 0
         news = await self._switches.pause_provider(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 import structlog
@@ -18,6 +19,7 @@ log = structlog.get_logger("leadenrich.worker")
 BLOCK_S = 20.0
 EMBEDDED_BLOCK_S = 0.1  # the embedded Redis lets a cancelled wait eat the next marker, so it waits in short pieces
 AWAY_S = 1.0
+STUCK_S = 20.0  # a claim's timeouts end it long before
 LISTENER_LOOK_S, LISTENER_LOOKS = 0.05, 40
 
 
@@ -45,12 +47,17 @@ class Pool:
         self._wake = asyncio.Event()  # something may wait
         self._hungry = asyncio.Event()  # a slot is free and nothing is known to wait
         self._alone = False
-        self.loops = 0  # proves progress to the watchdog
+        self._claiming_since: float | None = None
 
     @property
     def claims(self) -> list[Claim]:
         """The jobs in hand."""
         return [claim for claim, _ in self._running.values()]
+
+    @property
+    def alive(self) -> bool:
+        """Whether the claim loop makes progress: at rest, waiting for a slot, or in a claim that is not stuck."""
+        return self._claiming_since is None or time.monotonic() - self._claiming_since < STUCK_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`, then lets what is in flight finish within the grace and hands the rest back."""
@@ -67,17 +74,19 @@ class Pool:
 
     async def _claim_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            self.loops += 1
             free = await self._free_slots(stop)
             if stop.is_set():
                 return
             self._wake.clear()
+            self._claiming_since = time.monotonic()
             try:
                 grant = await self._queue.claim(free, running=len(self._running))
             except StoreUnavailable as error:
                 self._problem(str(error))
                 await self._sleep(AWAY_S)
                 continue
+            finally:
+                self._claiming_since = None
             self._problem(None)
             for claim in grant.claims:
                 await self._start(claim)

@@ -60,7 +60,7 @@ class Runner:
         self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
 
     async def run(self, claim: Claim) -> None:
-        """Raises nothing but cancellation: every ending is a value; where the store stays away, the lease ends by itself."""
+        """Raises only cancellation: every ending is a value; where the store stays away, the lease ends by itself."""
         started = time.monotonic()
         self._report(Event.STARTED, claim, waited_s=round(time.time() - claim.created_ms / 1000, 3), alone=claim.alone)
         steps = JobSteps(self._queue, claim, patience_s=self._patience_s)
@@ -84,8 +84,7 @@ class Runner:
             return Release("store_away", None, describe(error))
         except Exception as error:  # noqa: BLE001 - the one place where every error becomes an ending
             return await self._judged(error, claim)
-        looked_up = steps.get("lookup")
-        await self._patiently(lambda: self._outages.answered(claim, looked_up=looked_up is not None))
+        await self._patiently(lambda: self._outages.answered(claim, looked_up=steps.looked_up))
         return ending
 
     async def _judged(self, error: Exception, claim: Claim) -> Ending:

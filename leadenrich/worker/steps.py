@@ -23,6 +23,11 @@ class JobSteps:
     def get(self, name: str) -> StepRecord | None:
         return self._known.get(name)
 
+    @property
+    def looked_up(self) -> bool:
+        """Whether the property provider answered this job, now or in an earlier run."""
+        return any(name.startswith("lookup") and record.result is not None for name, record in self._known.items())
+
     async def intend(self, name: str) -> None:
         """Raises: LostLease; StoreUnavailable, at once: without Redis nothing new is begun."""
         # Only look-ups cost money: an intent of theirs without a result is an unknown purchase.

@@ -1,0 +1,229 @@
+"""The daemon's life: start, READY, serve, reload, the one way down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Literal, TextIO, TypeAlias
+
+import structlog
+
+from leadenrich.config import Config, secret_values, without_password
+from leadenrich.daemon.reporter import Reporter
+from leadenrich.daemon.web_half import WebHalf, open_probe, open_web
+from leadenrich.daemon.worker_half import WorkerHalf, open_worker
+from leadenrich.store.connection import Connection, open_redis
+from leadenrich.store.errors import StoreRefused, StoreUnavailable
+from leadenrich.store.queue import Queue
+from leadenrich.store.switches import Switches
+from leadenrich.telemetry.health import Half, Health, watchdog_interval
+from leadenrich.telemetry.logs import configure
+from leadenrich.telemetry.metrics import Metrics
+from leadenrich.web.server import CannotListen
+from leadenrich.worker.identity import NameTaken, default_name, hold_name
+from leadenrich.worker.maintenance import every
+
+log = structlog.get_logger("leadenrich.daemon")
+
+STORE_LOOK_S = 5.0
+LAG_LOOK_S = 1.0
+
+Reload: TypeAlias = Callable[[], Config]
+
+
+class CannotStart(Exception):
+    """The daemon cannot start; `status` is the exit status that says so."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def told(self) -> int:
+        """Says it on stderr; the status to exit with."""
+        print(f"leadenrich: {self}", file=sys.stderr)
+        return self.status
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """`reload` reads the configuration again (SIGHUP); it raises ValueError when that cannot be used."""
+
+    only: Literal["web", "worker"] | None = None
+    reload: Reload | None = None
+    signals: bool = True  # listen to SIGTERM, SIGINT, SIGHUP
+    log_stream: TextIO | None = None  # default: stderr
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A daemon that is ready, for those who run one inside their own process."""
+
+    url: str | None  # of the web half
+    queue: Queue
+    connection: Connection
+    metrics: Metrics
+    health: Health
+    worker: WorkerHalf | None
+    stop: asyncio.Event
+
+
+async def serve(config: Config, options: ServeOptions, *, on_ready: Callable[[Running], None] | None = None) -> None:
+    """Runs until SIGTERM or SIGINT (or `Running.stop`), then drains and ends.
+
+    Raises: CannotStart.
+    """
+    configure(config.log, secrets=secret_values(config), stream=options.log_stream)
+    halves: tuple[Half, ...] = (options.only,) if options.only else ("web", "worker")
+    try:
+        async with AsyncExitStack() as stack:
+            name = config.worker.name or default_name(config.server.port)
+            if "worker" in halves and not config.redis.url.startswith("fakeredis://"):
+                stack.enter_context(hold_name(name, config.redis.url, config.queue.name))
+            connection = await stack.enter_async_context(open_redis(config.redis))
+            await _run(config, options, halves, name, connection, on_ready)
+    except NameTaken as error:
+        raise CannotStart(str(error), 1) from error
+    except CannotListen as error:
+        raise CannotStart(str(error), 1) from error
+    except (StoreUnavailable, StoreRefused) as error:
+        raise CannotStart(f"{error} (redis.url is {without_password(config.redis.url)})", 69) from error
+
+
+async def _run(
+    config: Config,
+    options: ServeOptions,
+    halves: tuple[Half, ...],
+    name: str,
+    connection: Connection,
+    on_ready: Callable[[Running], None] | None,
+) -> None:
+    metrics, health, stop = Metrics(), Health(halves), asyncio.Event()
+    queue = Queue(
+        connection,
+        config.queue,
+        worker=name,
+        trigger_tags=config.ghl.trigger_tags,
+        enrich_unknown_updates=config.ghl.enrich_unknown_updates,
+    )
+    await queue.open()
+    report = Reporter(metrics)
+    async with AsyncExitStack() as stack:
+        worker = web = None
+        if "worker" in halves:
+            worker = await stack.enter_async_context(
+                open_worker(config, connection, queue, metrics=metrics, health=health, report=report)
+            )
+        if "web" in halves:
+            web = await stack.enter_async_context(
+                open_web(config, connection, queue, metrics=metrics, health=health, report=report)
+            )
+        elif config.worker.listen:
+            await stack.enter_async_context(open_probe(config, metrics=metrics, health=health))
+        async with asyncio.TaskGroup() as group:
+            if options.signals:
+                stack.enter_context(_signals(stop, lambda: _reload(options.reload, web, health)))
+            running = Running(web.url if web else None, queue, connection, metrics, health, worker, stop)
+            group.create_task(every(STORE_LOOK_S, stop, lambda: _look_at_store(running)), name="store-look")
+            group.create_task(_measure_lag(metrics, stop), name="lag")
+            work = group.create_task(worker.run(stop), name="worker") if worker else None
+            _start_watchdog(group, health, worker, stop)
+            health.ready()
+            log.info("ready", url=running.url, halves=list(halves), worker=name if worker else None)
+            if on_ready is not None:
+                on_ready(running)
+            await stop.wait()
+            health.stopping()
+            if web is not None:
+                await web.server.stop()
+            if work is not None:
+                await work
+    log.info("stopped")
+
+
+async def _look_at_store(running: Running) -> None:
+    """Whether Redis takes writes, and what is paused: seen on /readyz."""
+    health = running.health
+    halves: tuple[Half, ...] = ("web", "worker")
+    try:
+        await running.connection.execute("PING")
+        paused = await Switches(running.connection, running.queue.keys).all()
+    except StoreUnavailable as error:
+        for half in halves:
+            health.report(half, "store", str(error))
+        return
+    for half in halves:
+        health.report(half, "store", None)
+    for part in list(health.report_now().notes):
+        if part not in paused and (part == "queue" or part.startswith(("realestateapi", "ghl:"))):
+            health.note(part, None)
+    for part, pause in paused.items():
+        health.note(part or "queue", f"paused ({pause.kind}): {pause.reason}")
+
+
+async def _measure_lag(metrics: Metrics, stop: asyncio.Event) -> None:
+    """How late the loop is: what blocks it shows here."""
+    loop = asyncio.get_running_loop()
+    while not stop.is_set():
+        due = loop.time() + LAG_LOOK_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await stop.wait()
+        metrics.loop_lag_seconds.observe(max(0.0, loop.time() - due))
+
+
+def _start_watchdog(group: asyncio.TaskGroup, health: Health, worker: WorkerHalf | None, stop: asyncio.Event) -> None:
+    interval = watchdog_interval()
+    if interval is None:
+        return
+
+    async def ping() -> None:
+        # Sent from the loop itself, and only while the pool's own loop still answers: a blocked one gets none.
+        if worker is None or worker.pool.alive:
+            health.watchdog()
+
+    group.create_task(every(interval, stop, ping), name="watchdog")
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def end(name: str) -> None:
+        if stop.is_set():
+            log.warning("forced", signal=name, note="ending at once; what is in flight is taken over at the next start")
+            os._exit(1)
+        log.info("ending", signal=name)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, end, "SIGTERM")
+    loop.add_signal_handler(signal.SIGINT, end, "SIGINT")
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+def _reload(read: Reload | None, web: WebHalf | None, health: Health) -> None:
+    """All or nothing: a configuration that cannot be used changes nothing, and the log says why."""
+    if read is None:
+        log.warning("reload_refused", note="this daemon was not started from a configuration file")
+        return
+    health.reloading()
+    try:
+        config = read()
+        if web is not None:
+            web.reconfigure(config)
+    except ValueError as error:
+        log.error("reload_refused", error=str(error), note="the old configuration stays in force")
+    else:
+        configure(config.log, secrets=secret_values(config))
+        log.info("reloaded", note="keys, tokens of the doors, windows and the log; the rest at the next start")
+    health.ready()
