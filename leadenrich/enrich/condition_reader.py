@@ -42,7 +42,8 @@ class ConditionReader:
         if depth > _DEPTH_MAX:
             self.faults.add(at, "conditions nested too deep")
         elif len(shapes) != 1:
-            near = next((unknown("member", str(name), _SHAPES) for name in raw if name not in ("op", "value")), "")
+            stray = next((str(name) for name in raw if name not in ("op", "value")), "")
+            near = "" if shapes or not stray else unknown("member", stray, _SHAPES)
             self.faults.add(at, near or "a condition has exactly one of field, all, any, not, known_fewer_than")
         elif shapes[0] == "field":
             return self._leaf(raw, at)

@@ -59,6 +59,7 @@ def read_rules(preset: str, overrides: Sequence[RuleEntry]) -> tuple[tuple[Rule,
         at = f"rules[{index}]"
         if entry.code in seen:
             faults.add(f"{at}.code", f"{entry.code} is given twice: join both entries")
+            continue
         seen.add(entry.code)
         base = _base(entry, drafts, at, faults)
         if base is not None:
@@ -103,7 +104,17 @@ def _laid_over(base: RuleSource, entry: RuleEntry, at: str, faults: FaultList) -
         faults.add(f"{at}.params.{name}", unknown("param", name, known))
     if entry.enabled is None and any(params.get(name) for name in _AREA_LISTS):
         given["enabled"] = True
+    softer = given.get("downgrade_to", base.downgrade_to)
+    if entry.downgrade_to is None and softer and _milder(given.get("severity", ""), softer):
+        given["downgrade_to"] = given[
+            "severity"
+        ]  # made milder than the preset's softened hit: nothing is left to soften
     return msgspec.structs.replace(base, **given, params={**base.params, **params})
+
+
+def _milder(severity: str, other: str) -> bool:
+    known = severity in SEVERITIES and other in SEVERITIES
+    return known and SEVERITIES.index(severity) > SEVERITIES.index(other)
 
 
 def _limits(file: RulesFile, drafts: dict[str, _Draft], faults: FaultList) -> Limits:
@@ -172,6 +183,6 @@ def _softer(source: RuleSource, severity: Severity | None, at: str, faults: Faul
     if source.downgrade_to not in SEVERITIES:
         faults.add(f"{at}.downgrade_to", unknown("severity", source.downgrade_to, SEVERITIES))
         return None
-    if severity and SEVERITIES.index(source.downgrade_to) <= SEVERITIES.index(severity):
-        faults.add(f"{at}.downgrade_to", f"must be milder than {severity}")
+    if severity and _milder(severity, source.downgrade_to):
+        faults.add(f"{at}.downgrade_to", f"softens a hit: it cannot be worse than {severity}")
     return source.downgrade_to

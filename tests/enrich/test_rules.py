@@ -241,6 +241,14 @@ class TestOverrides:
         stern = with_rule(code="MLS_ACTIVE", unless={})
         assert "MLS_ACTIVE" in judge(stern, sample("mls_rental_suspect")).codes
 
+    @pytest.mark.parametrize("severity", ["review", "info"])
+    def test_a_rule_made_milder_is_not_made_worse_by_its_softening(
+        self, severity: str, sample: Sample, judge: Judge
+    ) -> None:
+        rules = with_rule(code="LOW_EQUITY", severity=severity)
+        for name in ("low_equity", "preforeclosure_auction"):
+            assert [hit.severity for hit in judge(rules, sample(name)).hits] == [severity]
+
     def test_the_order_of_the_file_stays_and_new_rules_come_last(self) -> None:
         own = RuleEntry(code="POOL", when={"field": "data.propertyInfo.pool", "op": "is_true"}, severity="info")
         before = [rule.code for rule in compile_rules("standard", []).rules]
