@@ -17,7 +17,7 @@ def render_console(line: Mapping[str, Clean], *, colour: bool) -> str:
     level, event = str(line.get("level", "info")), str(line.get("event", ""))
     clock = str(line.get("time", ""))[11:23]
     rest = " ".join(
-        f"{_paint(f'{name}=', '2', colour)}{_value(value)}"
+        f"{_paint(f'{_one_line(name)}=', '2', colour)}{_value(value)}"
         for name, value in line.items()
         if name not in ("time", "level", "event", "stack")
     )

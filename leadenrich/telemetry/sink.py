@@ -20,7 +20,7 @@ class Sink:
     whether there is room. Once a line was given up, the next ones do not wait at all until there is room again.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self.dropped = 0
         self._stream = stream
         self._fd = _descriptor(stream)
@@ -40,6 +40,8 @@ class Sink:
             return done
 
     def _to_stream(self, line: str) -> bool:
+        if self._stream is None:  # sys.stderr of a process that was started without one
+            return False
         self._stream.write(line)
         self._stream.flush()
         return True
@@ -73,9 +75,9 @@ def _has_room(fd: int, deadline: float) -> bool:
     return bool(ready)
 
 
-def _descriptor(stream: TextIO) -> int | None:
+def _descriptor(stream: TextIO | None) -> int | None:
     """The stream's file descriptor; None where it has none (a buffer in memory) or is closed already."""
     try:
-        return stream.fileno()
-    except (OSError, ValueError, AttributeError):
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):
         return None

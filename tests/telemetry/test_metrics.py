@@ -1,0 +1,88 @@
+"""Metrics: named as Prometheus wants, and without a label that tells who."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from leadenrich.core.job import Event, JobState, Lane, Outcome
+from leadenrich.telemetry.metrics import Metrics, QueueDepth, provider_label
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(process=False)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    for family in text_string_to_metric_families(metrics.render().decode()):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return sample.value
+    return None
+
+
+def test_every_event_has_a_series_before_it_happens(metrics: Metrics) -> None:
+    for event in Event:
+        assert value(metrics, "leadenrich_events_total", event=event.value) == 0
+    metrics.event(Event.FAILED)
+    assert value(metrics, "leadenrich_events_total", event="failed") == 1
+
+
+def test_a_location_is_never_a_label(metrics: Metrics) -> None:
+    assert provider_label("ghl:ve9EPM428h8vShlRW1KT") == "ghl"
+    assert provider_label("realestateapi") == "realestateapi"
+    assert provider_label("ve9EPM428h8vShlRW1KT") == "other"
+    metrics.provider_call("ghl:ve9EPM428h8vShlRW1KT", "update_contact", 200, 0.2)
+    metrics.provider_call("realestateapi", "property_detail", "timeout", 15)
+    metrics.limiter_wait("ghl:ve9EPM428h8vShlRW1KT", 0.1)
+    assert "ve9EPM" not in metrics.render().decode()
+    labels = {"provider": "ghl", "endpoint": "update_contact", "status": "200"}
+    assert value(metrics, "leadenrich_provider_calls_total", **labels) == 1
+    labels = {"provider": "realestateapi", "endpoint": "property_detail"}
+    assert value(metrics, "leadenrich_provider_call_seconds_sum", **labels) == 15
+
+
+def test_answers_and_ends_are_counted(metrics: Metrics) -> None:
+    metrics.webhook("/webhooks/ghl", 202, 0.001)
+    metrics.outcome(Outcome.QUALIFIED)
+    metrics.outcome(None)
+    assert value(metrics, "leadenrich_webhooks_total", route="/webhooks/ghl", status="202") == 1
+    assert value(metrics, "leadenrich_outcomes_total", outcome="none") == 1
+
+
+def test_the_queues_depth_is_asked_at_each_scrape(metrics: Metrics) -> None:
+    depth: list[QueueDepth | None] = [None]
+    metrics.watch_queue(lambda: depth[0])
+    assert value(metrics, "leadenrich_jobs", lane="live", state="QUEUED") is None  # unknown is not zero
+    depth[0] = QueueDepth({(Lane.LIVE, JobState.QUEUED): 3}, 12.5, paused=True, providers_paused={"ghl": 2})
+    assert value(metrics, "leadenrich_jobs", lane="live", state="QUEUED") == 3
+    assert value(metrics, "leadenrich_jobs", lane="bulk", state="FAILED_FINAL") == 0
+    assert value(metrics, "leadenrich_oldest_waiting_seconds") == 12.5
+    assert value(metrics, "leadenrich_queue_paused") == 1
+    assert value(metrics, "leadenrich_providers_paused", provider="ghl") == 2
+
+
+def test_names_follow_prometheus(metrics: Metrics) -> None:
+    """Our prefix, base units last, a sentence each; no label is known to hold an id."""
+    metrics.watch_queue(QueueDepth)
+    for family in metrics.registry.collect():
+        assert re.fullmatch(r"leadenrich_[a-z]+(_[a-z]+)*", family.name)
+        assert not re.search(r"(milliseconds|_ms|_total|minutes)$", family.name)
+        assert family.documentation.endswith(".") or family.name == "leadenrich_build_info", family.name
+        for sample in family.samples:
+            assert sample.labels.keys() <= {
+                "event", "outcome", "route", "status", "provider", "endpoint", "lane", "state", "verb", "version", "le",
+            }  # fmt: skip
+
+
+def test_two_in_one_process_do_not_meet(metrics: Metrics) -> None:
+    other = Metrics(process=False)
+    other.event(Event.QUEUED)
+    assert value(metrics, "leadenrich_events_total", event="queued") == 0
+
+
+def test_the_process_shows_its_own_use() -> None:
+    assert b"process_resident_memory_bytes" in Metrics().render()
