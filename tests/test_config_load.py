@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from leadenrich.config import Config, ConfigFaults, LocationSettings, Secret, load, read, require_worker
+from leadenrich.config import Config, ConfigFaults, LocationSettings, Secret, load, outline, read, require_worker
 
 HIDDEN = "hunter2-hunter2"
 
@@ -148,7 +148,7 @@ def test_every_fault_is_found_in_one_go(write) -> None:
         token = "t"
         [[rules]]
         code = "A"
-        when = { field = 1979-05-27 }
+        when = { field = 07:32:00 }
         [mapping]
         a = { transfrom = "text" }
         [worke]
@@ -164,7 +164,7 @@ def test_every_fault_is_found_in_one_go(write) -> None:
         "ghl.notes": 'expected true or false, found the text "yes"',
         "ghl.trigger_tags": 'expected a list of texts, found the text "one"',
         "ghl.locations[0].id": "is missing",
-        "rules[0].when": "expected a table (without dates), found a table",
+        "rules[0].when": "expected a table (without times of day), found a table",
         "mapping.a.transfrom": "unknown key; did you mean `transform`?",
         "worke": "unknown key; did you mean `worker`?",
         "worker.concurency": "unknown key (from environment LEADENRICH_WORKER__CONCURENCY); "
@@ -305,3 +305,11 @@ def test_a_worker_needs_a_key_and_a_location_with_its_token() -> None:
     with pytest.raises(ConfigFaults, match=r"ghl\.locations\[0\]\.token"):
         require_worker(load(None, environ, cwd=Path("/nonexistent")).config)
     require_worker(load(None, environ | {"LEADENRICH_GHL__LOCATIONS": "a=t"}, cwd=Path("/nonexistent")).config)
+
+
+def test_a_rule_may_hold_a_date_with_or_without_quotes(write) -> None:
+    for spelled in ("2023-01-01", '"2023-01-01"'):
+        path = write(f'[[rules]]\ncode = "RECENT_SALE"\nparams = {{ on_or_after = {spelled} }}\n')
+        loaded = load(path, {})
+        assert loaded.config.rules[0].params == {"on_or_after": "2023-01-01"}
+        assert ("rules[0].params", '{"on_or_after":"2023-01-01"}') in [(row.key, row.value) for row in outline(loaded)]

@@ -20,7 +20,7 @@ _SHOWN_MAX: Final = 60  # signs of a wrong value
 def expected(kind: Any) -> str:
     """A type in an operator's words, with its bounds."""
     if any(get_origin(part) is dict for part in get_args(kind)):
-        return "a table (without dates)"
+        return "a table (without times of day)"
     return " or ".join(_words(part) for part in _parts(kind) if not isinstance(part, inspect.NoneType))
 
 

@@ -45,7 +45,7 @@ def _rows(loaded: Loaded, struct: Struct, key: str) -> Iterator[Row]:
         elif isinstance(value, tuple) and value and isinstance(value[0], Struct):
             for index, element in enumerate(value):
                 yield from _given(loaded, element, f"{path}[{index}]")
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and all(isinstance(element, Struct) for element in value.values()):
             for name, element in value.items():
                 yield from _given(loaded, element, f"{path}.{name}")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
@@ -147,7 +148,8 @@ class Reading:
 def _converted(raw: object, kind: Any) -> Any:
     """The value in its type; UNSET when it does not fit."""
     if any(get_origin(part) is dict for part in get_args(kind)):
-        return raw if isinstance(raw, dict) and _is_json(raw) else UNSET
+        plain = _dates_as_text(raw)
+        return plain if isinstance(plain, dict) and _is_json(plain) else UNSET
     try:
         value = msgspec.convert(raw, kind, dec_hook=_secret)
     except (msgspec.ValidationError, OverflowError):
@@ -160,6 +162,15 @@ def _secret(kind: type, raw: object) -> Any:
     if kind is Secret and isinstance(raw, str) and raw.strip():
         return Secret(raw)
     raise ValueError("no text")
+
+
+def _dates_as_text(value: object) -> object:
+    """TOML has dates, JSON writes them out: a rule may say `on_or_after = 2023-01-01` with or without quotes."""
+    if isinstance(value, dict):
+        return {name: _dates_as_text(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(member) for member in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _is_json(value: object) -> bool:
