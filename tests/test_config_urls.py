@@ -78,15 +78,29 @@ def test_the_switch_opens_private_addresses_for_https_only() -> None:
         "unix:///run/redis/redis.sock",
         "unix://user:pass@/run/redis.sock?db=2",
         "fakeredis://",
-        "redis+sentinel://a:26379,b:26379/mymaster/0",
-        "redis+cluster://a:7000,b:7001",
+        "redis://:a@b@host/1?db=2",
+        "redis://host/0?password=a@b",
     ],
 )
 def test_redis_addresses(url: str) -> None:
     assert redis_url_fault(url) is None
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1", "http://x", "unix://", "redis://", "redis://a:b", "redis://a:0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1",
+        "http://x",
+        "unix://",
+        "redis://",
+        "redis://a:b",
+        "redis://a:0",
+        "redis://a/live",
+        "redis://a:1,b:1",
+        "redis+sentinel://a:1/m",
+    ],
+)
 def test_no_redis_addresses(url: str) -> None:
     assert redis_url_fault(url) is not None
 

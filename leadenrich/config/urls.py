@@ -9,16 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-REDIS_SCHEMES: Final = (
-    "redis",
-    "rediss",
-    "unix",
-    "fakeredis",
-    "redis+sentinel",
-    "rediss+sentinel",
-    "redis+cluster",
-    "rediss+cluster",
-)
+REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "fakeredis")  # those that the store opens
 MASK: Final = "********"
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?\Z")
@@ -90,12 +81,10 @@ def redis_url_fault(url: str) -> str | None:
         return None
     if scheme == "unix":
         return None if rest.partition("@")[2].startswith("/") or rest.startswith("/") else "must name a socket's path"
-    # Sentinel and Cluster forms list several hosts, which urlsplit takes for one with a strange port.
-    authority = re.split(r"[/?#]", rest.rpartition("@")[2] if "@" in rest else rest, maxsplit=1)[0]
-    for node in authority.split(","):
-        if (fault := _node_fault(node)) is not None:
-            return fault
-    return None
+    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].rpartition("@")[2].partition("/")
+    if slash and path and not (path.isascii() and path.isdigit()):
+        return "must end in the number of a database: redis-py takes any other word for database 0"
+    return _node_fault(authority)
 
 
 def split_listen(listen: str) -> tuple[str, int]:
