@@ -17,7 +17,7 @@ from aiolimiter import AsyncLimiter
 
 GUARD: Final = 1.02  # the vendor counts arrivals, and the network moves those by some milliseconds
 TIMER_SLACK_S: Final = 0.0015  # an event loop's timer wakes up to this late; one at a time it would add up
-ONE_AT_A_TIME_MAX: Final = 50.0  # takes a second; above it timers are too coarse for a burst of one
+ONE_AT_A_TIME_MAX: Final = 10.0  # takes a second; above it a burst of two makes up for late timers
 CLEAN_S: Final = 60.0  # so long without a complaint and the rate is raised again
 RAISE: Final = 1.25
 
@@ -32,7 +32,7 @@ class Pace:
     """At most `limit` takes in any `window_s` seconds; first come, first served; safe to cancel.
 
     `limit` 0 means no limit. Below one take a window the window is stretched: 0.5 a second is one in two seconds.
-    `burst` takes may come at once after a pause (default: one, or 2 % of the rate above 50 a second).
+    `burst` takes may come at once after a pause (default: one, above 10 a second two, or 2 % of the rate).
     `full_since`, a time of `clock`: the process began then, and its predecessor may have used up the window before.
     """
 
