@@ -15,9 +15,11 @@ from typing import Literal, TextIO, TypeAlias
 import structlog
 
 from leadenrich.config import Config, secret_values, without_password
+from leadenrich.daemon.clock import SystemClock
 from leadenrich.daemon.reporter import Reporter
 from leadenrich.daemon.web_half import WebHalf, open_probe, open_web
 from leadenrich.daemon.worker_half import WorkerHalf, open_worker
+from leadenrich.enrich.needs import Clock
 from leadenrich.store.connection import Connection, open_redis
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
 from leadenrich.store.queue import Queue
@@ -52,12 +54,17 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """`reload` reads the configuration again (SIGHUP); it raises ValueError when that cannot be used."""
+    """`reload` reads the configuration again (SIGHUP); it raises ValueError when that cannot be used.
+
+    `probe_s` lies between two tries of a provider that is out: by one job after an outage, else by a free call.
+    """
 
     only: Literal["web", "worker"] | None = None
     reload: Reload | None = None
     signals: bool = True  # listen to SIGTERM, SIGINT, SIGHUP
     log_stream: TextIO | None = None  # default: stderr
+    probe_s: float = 30.0
+    clock: Clock = SystemClock()  # what dates and ages in the records are held against
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,7 @@ async def _run(
         worker=name,
         trigger_tags=config.ghl.trigger_tags,
         enrich_unknown_updates=config.ghl.enrich_unknown_updates,
+        probe_ms=round(options.probe_s * 1000),
     )
     await queue.open()
     report = Reporter(metrics)
@@ -117,7 +125,16 @@ async def _run(
         worker = web = None
         if "worker" in halves:
             worker = await stack.enter_async_context(
-                open_worker(config, connection, queue, metrics=metrics, health=health, report=report)
+                open_worker(
+                    config,
+                    connection,
+                    queue,
+                    metrics=metrics,
+                    health=health,
+                    report=report,
+                    clock=options.clock,
+                    probe_s=options.probe_s,
+                )
             )
         if "web" in halves:
             web = await stack.enter_async_context(

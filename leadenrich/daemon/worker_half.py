@@ -16,9 +16,10 @@ from leadenrich.core.address import warm
 from leadenrich.core.errors import ProviderOut, Trouble
 from leadenrich.core.job import Event
 from leadenrich.core.retry import RetryPolicy
-from leadenrich.daemon.clock import SystemClock, now_ms, process_start
+from leadenrich.daemon.clock import now_ms, process_start
 from leadenrich.daemon.reporter import Reporter
 from leadenrich.enrich.mapping import compile_mapping
+from leadenrich.enrich.needs import Clock
 from leadenrich.enrich.pipeline import Choices, Pipeline
 from leadenrich.enrich.rules import compile_rules
 from leadenrich.providers.ghl import Ghl, provider_name
@@ -39,7 +40,6 @@ from leadenrich.worker.runner import Runner
 
 log = structlog.get_logger("leadenrich.daemon")
 
-LOOK_AGAIN_S = 30.0
 CALLS_OF_A_JOB = 9  # contact, two look-ups, field list, PUT, tags on and off, notes read and written
 
 
@@ -55,6 +55,7 @@ class WorkerHalf:
     ghl: Ghl
     queue: Queue
     lease_s: float
+    look_again_s: float
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop`, then drains. The beat goes on until the last job is handed back."""
@@ -62,7 +63,7 @@ class WorkerHalf:
         async with asyncio.TaskGroup() as group:
             group.create_task(every(self.lease_s / 3, drained, self.heart.beat), name="heart")
             group.create_task(every(self.lease_s / 3, drained, self.watch.look), name="watch")
-            group.create_task(every(LOOK_AGAIN_S, stop, self._look_again), name="look-again")
+            group.create_task(every(self.look_again_s, stop, self._look_again), name="look-again")
             await self.pool.run(stop)
             drained.set()
 
@@ -72,7 +73,15 @@ class WorkerHalf:
 
 @asynccontextmanager
 async def open_worker(
-    config: Config, connection: Connection, queue: Queue, *, metrics: Metrics, health: Health, report: Reporter
+    config: Config,
+    connection: Connection,
+    queue: Queue,
+    *,
+    metrics: Metrics,
+    health: Health,
+    report: Reporter,
+    clock: Clock,
+    probe_s: float,
 ) -> AsyncIterator[WorkerHalf]:
     """Opens the clients, takes over what an earlier boot left, warms what a first job would load."""
     async with AsyncExitStack() as stack:
@@ -85,8 +94,10 @@ async def open_worker(
             RealEstateApi(config.realestateapi, now_ms=now_ms, paces=(pace,), on_call=on_call, full_since=started)
         )
         ghl = await stack.enter_async_context(Ghl(config.ghl, now_ms=now_ms, on_call=on_call))
-        pipeline = _pipeline(config, connection, queue, rea, ghl, metrics)
-        outages = Outages(Switches(connection, queue.keys), report=report, now_ms=now_ms)
+        pipeline = _pipeline(config, connection, queue, rea, ghl, metrics, clock)
+        outages = Outages(
+            Switches(connection, queue.keys), report=report, now_ms=now_ms, probe_ms=round(probe_s * 1000)
+        )
         runner = Runner(
             queue,
             pipeline,
@@ -125,6 +136,7 @@ async def open_worker(
             ghl,
             queue,
             lease_s,
+            probe_s,
         )
 
 
@@ -140,7 +152,13 @@ def _turn_s(config: Config) -> float:
 
 
 def _pipeline(
-    config: Config, connection: Connection, queue: Queue, rea: RealEstateApi, ghl: Ghl, metrics: Metrics
+    config: Config,
+    connection: Connection,
+    queue: Queue,
+    rea: RealEstateApi,
+    ghl: Ghl,
+    metrics: Metrics,
+    clock: Clock,
 ) -> Pipeline:
     purchases = Purchases(
         connection,
@@ -155,7 +173,7 @@ def _pipeline(
         purchases,
         sightings,
         sightings,
-        SystemClock(),
+        clock,
         mapping=compile_mapping(config.enrichment.preset, config.mapping),
         rules=compile_rules(config.enrichment.preset, config.rules),
         choices=Choices(

@@ -93,7 +93,10 @@ def new_job_id(now_ms: int) -> str:
 
 
 class Queue:
-    """All verbs of one queue for one worker. Every method raises StoreUnavailable."""
+    """All verbs of one queue for one worker. Every method raises StoreUnavailable.
+
+    `probe_ms` lies between two jobs that try out a provider after an outage.
+    """
 
     def __init__(
         self,
@@ -103,6 +106,7 @@ class Queue:
         worker: str,
         trigger_tags: Sequence[str] = (),
         enrich_unknown_updates: bool = False,
+        probe_ms: int = PROBE_MS,
     ) -> None:
         self.keys = Keys(settings.name)
         self.worker = worker
@@ -111,6 +115,7 @@ class Queue:
         self._settings = settings
         self._trigger_tags = tuple(tag.casefold() for tag in trigger_tags)
         self._unknown_updates = "1" if enrich_unknown_updates else "0"
+        self._probe_ms = probe_ms
         self._retention_ms = max(1, round(settings.payload_retention * 1000))
         self._scripts: dict[str, Script] = {}
         self._submit: Batcher[Submission, Receipt] = Batcher(self._enqueue, most=ENQUEUE_BATCH)
@@ -164,7 +169,15 @@ class Queue:
         k = self.keys
         jobs, next_ms, hold = await self._script("claim")(
             [k.wait_live, k.wait_bulk, k.suspects, k.sched, k.lease, k.wake, k.events, k.counts, k.meta, k.workers],
-            [k.prefix, self.owner, want, running, secrets.token_hex(8), round(self._settings.lease * 1000), PROBE_MS],
+            [
+                k.prefix,
+                self.owner,
+                want,
+                running,
+                secrets.token_hex(8),
+                round(self._settings.lease * 1000),
+                self._probe_ms,
+            ],
         )
         next_s = None if int(next_ms) < 0 else int(next_ms) / 1000
         return Grant(tuple(_claim(job) for job in jobs), next_s, hold.decode())

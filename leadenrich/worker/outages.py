@@ -32,10 +32,12 @@ class Outages:
         *,
         report: Callable[..., None],
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        probe_ms: int = PROBE_MS,
     ) -> None:
         self._switches = switches
         self._report = report
         self._now_ms = now_ms
+        self._probe_ms = probe_ms
         self._breakers: dict[str, Breaker] = {}
 
     async def judge(self, error: Exception, claim: Claim) -> Exception:
@@ -59,7 +61,7 @@ class Outages:
     async def pause(self, error: ProviderOut) -> None:
         """Stops the provider for everybody. Raises: StoreUnavailable."""
         kind = _KIND[error.kind]
-        probe_ms = self._now_ms() + PROBE_MS if kind == "outage" else 0
+        probe_ms = self._now_ms() + self._probe_ms if kind == "outage" else 0
         news = await self._switches.pause_provider(
             error.provider, kind, str(error), until_ms=error.until_ms or 0, probe_ms=probe_ms
         )
