@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TextIO, TypeAlias
 
 import structlog
@@ -64,7 +64,7 @@ class ServeOptions:
     signals: bool = True  # listen to SIGTERM, SIGINT, SIGHUP
     log_stream: TextIO | None = None  # default: stderr
     probe_s: float = 30.0
-    clock: Clock = SystemClock()  # what dates and ages in the records are held against
+    clock: Clock = field(default_factory=SystemClock)  # what dates and ages in the records are held against
 
 
 @dataclass(frozen=True, slots=True)
