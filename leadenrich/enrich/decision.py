@@ -96,9 +96,21 @@ class Decider:
             return _decided(verdict, address, None)  # out of the area: nothing is bought
         answer = await self._look_up(claim, address, steps)
         if isinstance(answer, NoMatch):
-            return Decision(Verdict(Outcome.NO_MATCH), address, None, Reason.PROPERTY_NOT_FOUND, answer.reason)
+            return Decision(
+                Verdict(Outcome.NO_MATCH),
+                address,
+                None,
+                Reason.PROPERTY_NOT_FOUND,
+                f"no such property: {answer.reason}",
+            )
         if isinstance(answer, BadAddress):
-            return Decision(Verdict(Outcome.NO_ADDRESS), address, None, Reason.BAD_ADDRESS, answer.reason)
+            return Decision(
+                Verdict(Outcome.NO_ADDRESS),
+                address,
+                None,
+                Reason.BAD_ADDRESS,
+                f"the address was refused: {answer.reason}",
+            )
         return self._judge(answer, known, address, duplicate)
 
     def _refused(self, rejected: AddressRejected) -> Decision:

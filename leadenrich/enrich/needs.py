@@ -73,6 +73,10 @@ class Steps(Protocol):
         """Write down that the step's effect is about to happen. Proves the lease."""
         ...
 
+    async def withdraw(self, name: str) -> None:
+        """Take an intent back: its effect surely did not happen."""
+        ...
+
     async def record(self, name: str, result: bytes, *, cached: bool = False, credits: int = 0) -> None:
         """Write down what the step gave; a later run of the job skips it."""
         ...

@@ -47,6 +47,8 @@ class Steps(Protocol):
 
     async def intend(self, name: str) -> None: ...
 
+    async def withdraw(self, name: str) -> None: ...
+
     async def record(self, name: str, result: bytes, *, cached: bool = False, credits: int = 0) -> None: ...
 
 
@@ -130,6 +132,7 @@ class Purchases:
         except BaseException as error:
             if reserved is not None and not _was_sold(error):
                 await self._return_credit(reserved)
+                await steps.withdraw(step)
             raise
         finally:
             # Kept for everybody before this job uses it: a lost lease must not lose what was paid for.

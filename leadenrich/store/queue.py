@@ -15,6 +15,7 @@ from leadenrich.core.errors import LostLease
 from leadenrich.core.job import Claim, Lane, StepRecord
 from leadenrich.core.lead import Lead, fingerprint
 from leadenrich.core.retry import Bury, Complete, Failure, Release, RetryLater
+from leadenrich.core.times import iso
 from leadenrich.store.batch import Batcher
 from leadenrich.store.connection import Connection
 from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, digest
@@ -240,13 +241,13 @@ class Queue:
 
     async def release(self, claim: Claim, ending: Release) -> bool:
         """Hands the job back; False when it was throttled for too long and must be buried. Raises: LostLease."""
-        k, job_id = self.keys, claim.job_id
+        k, job_id, error = self.keys, claim.job_id, ending.failure.error[:ERROR_CHARS]
+        until = {"until": iso(ending.until_ms)} if ending.until_ms else {}
         word = await self._script("release")(
             [k.job(job_id), k.lease, k.sched, k.wait(claim.lane.value), k.events, k.counts, k.timeline(job_id), k.wake,
              k.suspects],
             [claim.token, job_id, ending.why, ending.until_ms or 0, round(self._settings.throttle_deadline * 1000),
-             _json({"why": ending.why, "error": ending.failure.error[:ERROR_CHARS], "until": ending.until_ms}),
-             "" if ending.why == "shutdown" else ending.failure.error[:ERROR_CHARS]],
+             _json({"why": ending.why, "error": error, **until}), "" if ending.why == "shutdown" else error],
         )  # fmt: skip
         if word == b"too_long":
             return False
@@ -276,6 +277,14 @@ class Queue:
         _held(word.decode(), claim)
         ended = int(started) if result is not None else None
         return StepRecord(name, int(started), ended, cached, credits, result, unknown=int(unknown))
+
+    async def withdraw(self, claim: Claim, name: str) -> None:
+        """Takes back a step's intent: its effect surely did not happen. Raises: LostLease."""
+        k, job_id = self.keys, claim.job_id
+        word, *_ = await self._script("checkpoint")(
+            [k.job(job_id), k.lease, k.steps(job_id), k.counts], [claim.token, job_id, name, "withdraw", 0, 0, b"", 0]
+        )
+        _held(word.decode(), claim)
 
     # --- the leases of others ------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import msgspec
 
 from leadenrich.core.job import JobState, Lane, StepRecord
 from leadenrich.core.lead import Lead
+from leadenrich.core.times import iso
 from leadenrich.store.connection import Connection
 from leadenrich.store.queue import steps_of
 from leadenrich.store.schema import Keys, credits_key
@@ -153,7 +154,7 @@ class Views:
             pause = pauses.get(name)
             views[name] = ProviderView(
                 f"{pause.kind}: {pause.reason}" if pause else None,
-                _iso(pause.until_ms) if pause and pause.until_ms else None,
+                iso(pause.until_ms) if pause and pause.until_ms else None,
                 self._rates.get(name),
                 credits if name == "realestateapi" else None,
             )
@@ -221,10 +222,10 @@ def _view(
         attempts_made=int(job.get("tries", 0)),
         max_attempts=int(job["max"]),
         stalled_count=int(job.get("stalls", 0)),
-        created_at=_iso(int(job["created"])),
-        started_at=_iso(int(job["started"])) if "started" in job else None,
-        finished_at=_iso(int(job["finished"])) if "finished" in job else None,
-        next_attempt_at=_iso(int(job["next"])) if "next" in job else None,
+        created_at=iso(int(job["created"])),
+        started_at=iso(int(job["started"])) if "started" in job else None,
+        finished_at=iso(int(job["finished"])) if "finished" in job else None,
+        next_attempt_at=iso(int(job["next"])) if "next" in job else None,
         outcome=job.get("outcome") or None,
         reason=job.get("reason") or None,
         error=job.get("error") or None,
@@ -235,16 +236,16 @@ def _view(
 
 
 def _step(step: StepRecord) -> StepView:
-    ended = _iso(step.ended_ms) if step.ended_ms else None
-    return StepView(step.name, _iso(step.started_ms), ended, step.cached, step.credits, step.unknown)
+    ended = iso(step.ended_ms) if step.ended_ms else None
+    return StepView(step.name, iso(step.started_ms), ended, step.cached, step.credits, step.unknown)
 
 
 def _timeline(created_ms: int, lines: bytes | None) -> list[dict[str, Any]]:
     """`queued` is not kept as a line: a waiting job costs no key for it."""
-    entries: list[dict[str, Any]] = [{"time": _iso(created_ms), "event": "queued"}]
+    entries: list[dict[str, Any]] = [{"time": iso(created_ms), "event": "queued"}]
     for line in (lines or b"").splitlines():
         event, ms, attempt, detail = json.loads(line)
-        entries.append({"time": _iso(ms), "event": event, "attempt": attempt, **(detail or {})})
+        entries.append({"time": iso(ms), "event": event, "attempt": attempt, **(detail or {})})
     return entries
 
 
@@ -293,7 +294,3 @@ def _cursor(text: str | None, sources: int) -> tuple[int, int]:
     if not (source.isascii() and source.isdigit() and offset.isascii() and offset.isdigit() and len(offset) < 12):
         raise BadCursor(text)
     return min(int(source), sources), int(offset)
-
-
-def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -91,8 +91,10 @@ def job_event(
     if failure is not None or event is Event.FAILED:
         shown = failure or Failure("")
         more |= {"error": shown.error, "stack": shown.trace}
+    # A lead without a usable address is the lead's fault: it is told, but nobody has to be woken for it.
+    expected = event is Event.FAILED and more.get("outcome") is not None
     logger.log(
-        _EVENT_LEVELS.get(event, logging.INFO),
+        logging.WARNING if expected else _EVENT_LEVELS.get(event, logging.INFO),
         event.value,
         job_id=job_id,
         contact_id=contact_id,

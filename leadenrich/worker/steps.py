@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import backoff
@@ -33,6 +34,12 @@ class JobSteps:
         # Only look-ups cost money: an intent of theirs without a result is an unknown purchase.
         record = await self._queue.checkpoint(self._claim, name, paid=name.startswith("lookup"))
         self._known[name] = record
+
+    async def withdraw(self, name: str) -> None:
+        """Best effort: an intent that stays is only counted as one that may have happened. Raises: LostLease."""
+        with contextlib.suppress(StoreUnavailable):
+            await self._queue.withdraw(self._claim, name)
+        self._known.pop(name, None)
 
     async def record(self, name: str, result: bytes, *, cached: bool = False, credits: int = 0) -> None:
         """Raises: LostLease; StoreUnavailable, when Redis stayed away."""

@@ -181,7 +181,7 @@ async def test_no_property_shows_on_the_contact_before_the_job_ends(
     world.purchases.answers[KEY] = answer
     error = await ended(world, claim())
     assert (error.reason, error.outcome) == (reason, outcome)
-    assert str(error) == answer.reason
+    assert str(error).endswith(f": {answer.reason}"), "the sentence names whose word it is"
     assert world.fields()["enrichment_status"] == outcome
     assert world.tags() == {tag}
 
@@ -351,7 +351,7 @@ async def test_a_contact_that_went_between_two_tries_keeps_the_first_reason(worl
     assert (error.reason, error.outcome, str(error)) == (
         Reason.PROPERTY_NOT_FOUND,
         Outcome.NO_MATCH,
-        "not similar",
+        "no such property: not similar",
     )
 
 

@@ -1,10 +1,11 @@
 --[[
-Write down a step of a job: its intent (before an effect) or its result (after it). Proves the lease.
+Write down a step of a job: its intent (before an effect), its result (after it), or that the effect surely did not
+happen (the intent is withdrawn). Proves the lease.
 
 A step is "started|ended|cached|credits|unknown": unknown counts intents that never got a result.
 
 KEYS[1] job HASH    KEYS[2] lease ZSET    KEYS[3] steps HASH    KEYS[4] counts HASH
-ARGV[1] token  ARGV[2] id  ARGV[3] step name  ARGV[4] intent|result  ARGV[5] cached 0|1  ARGV[6] credits
+ARGV[1] token  ARGV[2] id  ARGV[3] step name  ARGV[4] intent|result|withdraw  ARGV[5] cached 0|1  ARGV[6] credits
 ARGV[7] result, opaque  ARGV[8] 1: an earlier intent without result is an unknown purchase
 Returns {word, started_ms, unknown}: word is "ok", "lost_lease" or "missing". O(1).
 ]]
@@ -19,7 +20,16 @@ if before then
   local was = { string.match(before, "^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$") }
   started, ended, unknown = was[1], was[2], was[5]
 end
-if verb == "intent" then
+if verb == "withdraw" then
+  if before and ended == "" then
+    redis.call("HDEL", steps, name .. ":token")
+    if unknown == "0" then
+      redis.call("HDEL", steps, name)
+    else  -- the earlier ones stay counted
+      redis.call("HSET", steps, name, started .. "|" .. started .. "|0|0|" .. unknown)
+    end
+  end
+elseif verb == "intent" then
   if before and ended == "" and redis.call("HGET", steps, name .. ":token") ~= token then
     if ARGV[8] == "1" then
       unknown = int(tonumber(unknown) + 1)
@@ -34,6 +44,6 @@ else
     name .. ":result", ARGV[7])
   redis.call("HDEL", steps, name .. ":token")
   redis.call("HSET", job, "steps", 1)
-  if tonumber(ARGV[6]) > 0 then redis.call("HINCRBY", counts, "credits", ARGV[6]) end
+  if tonumber(ARGV[6]) > 0 and ended == "" then redis.call("HINCRBY", counts, "credits", ARGV[6]) end
 end
 return { "ok", started, unknown }
