@@ -10,20 +10,25 @@ Returns 1 when something changed, else 0. O(parked jobs), at most 1000 looked at
 ]]
 local meta, events, sched, marker = unpack(KEYS)
 local prefix, field, value, rank, event, detail, held = unpack(ARGV)
-local old = redis.call("HGET", meta, field)
+local old, now = redis.call("HGET", meta, field), now_ms()
 if value == "" then
   if not old then return 0 end
   redis.call("HDEL", meta, field)
   for _, id in ipairs(redis.call("ZRANGE", sched, 0, 999)) do
     if held ~= "" and redis.call("HGET", prefix .. "job:" .. id, "held") == held then
-      redis.call("ZADD", sched, int(now_ms()), id)
+      redis.call("ZADD", sched, int(now), id)
     end
   end
 else
-  local was = old and tonumber(string.match(old, "^[^|]*|[^|]*|[^|]*|[^|]*|([^|]*)|")) or -1
+  local kind, till, since, was = string.match(old or "", "^([^|]*)|([^|]*)|[^|]*|([^|]*)|([^|]*)|")
+  if kind and tonumber(till) > 0 and tonumber(till) <= now then kind, was = nil, nil end  -- its time is over
+  was = tonumber(was or "-1")
   if was > tonumber(rank) then return 0 end
+  -- Two answers of a provider can come in either order: the longer wait that it asked for counts.
+  local new_kind, new_till = string.match(value, "^([^|]*)|([^|]*)|")
+  if kind == new_kind and tonumber(till) > tonumber(new_till) and tonumber(new_till) > 0 then return 0 end
   local first, rest = string.match(value, "^([^|]*|[^|]*|[^|]*|)(.*)$")
-  redis.call("HSET", meta, field, first .. int(now_ms()) .. rest)
+  redis.call("HSET", meta, field, first .. (was == tonumber(rank) and since or int(now)) .. rest)
   if was == tonumber(rank) then return 0 end  -- renewed, not news
 end
 if event ~= "" then
