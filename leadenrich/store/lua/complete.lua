@@ -47,5 +47,5 @@ for i = 0, (#ARGV - 3) / 5 - 1 do
     words[#words + 1] = word
   end
 end
-retain(prefix, counts, events, now, done, keep, "SUCCEEDED")
+retain(prefix, counts, events, now, done, keep, "SUCCEEDED", #words)
 return words
