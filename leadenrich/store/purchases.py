@@ -63,11 +63,13 @@ class Purchases:
         *,
         flight_s: float,
         on_credit: Callable[[int], None] = lambda credits: None,
+        on_cached: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._settings = settings
         self._flight_s = flight_s
         self._on_credit = on_credit
+        self._on_cached = on_cached
         self._acquire = Script(connection, "acquire")
         self._settle = Script(connection, "settle")
         self._spend = Script(connection, "spend")
@@ -88,6 +90,7 @@ class Purchases:
             answer = await _outcome(flying)
             if answer is not None:
                 await steps.record(step, _pack(answer), cached=True)
+                self._on_cached()
                 return answer, True
         landing: asyncio.Future[LookupAnswer] = asyncio.get_running_loop().create_future()
         self._here[address.key] = landing
@@ -109,6 +112,7 @@ class Purchases:
             word, *packed = await self._acquire([record, flight], [owner, round(self._flight_s * 1000)])
             if word == b"hit":
                 await steps.record(step, packed[0], cached=True)
+                self._on_cached()
                 return decode_answer(zlib.decompress(packed[0])), True
             if word == b"go":
                 return await self._buy_now(address, location_id, steps, step, owner), False

@@ -14,18 +14,19 @@ from leadenrich.config import QueueSettings
 from leadenrich.core.errors import LostLease
 from leadenrich.core.job import Claim, Lane, StepRecord
 from leadenrich.core.lead import Lead, fingerprint
-from leadenrich.core.retry import Bury, Complete, Failure, Release, RetryLater
+from leadenrich.core.retry import Bury, Complete, Release, RetryLater
 from leadenrich.core.times import iso
 from leadenrich.store.batch import Batcher
+from leadenrich.store.claims import claim_of
 from leadenrich.store.connection import Connection
+from leadenrich.store.details import ERROR_CHARS, detail_of, failure_detail, plain
+from leadenrich.store.job_id import new_job_id
 from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, digest
 from leadenrich.store.scripts import Script
 
 ENQUEUE_BATCH = 256
 COMPLETE_BATCH = 128
 PROBE_MS = 30_000
-ERROR_CHARS = 500
-TRACE_CHARS = 6_000
 
 Verb: TypeAlias = Literal["queued", "duplicate", "ignored"]
 
@@ -40,7 +41,6 @@ _KIND_OF_LEAD: Mapping[str, str] = {
     "tags": "tags",
     "delete": "delete",
 }
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,6 @@ class JobGone(Exception):
 
 class WrongState(Exception):
     """The verb does not fit the job's state."""
-
-
-def new_job_id(now_ms: int) -> str:
-    """Sorts by time, URL-safe: 9 characters of milliseconds, 7 random ones."""
-    number = (now_ms << 35) | secrets.randbits(35)
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(75, -1, -5))
 
 
 class Queue:
@@ -142,7 +136,8 @@ class Queue:
     async def _enqueue(self, batch: Sequence[Submission]) -> list[Receipt]:
         k, now_ms = self.keys, time.time_ns() // 1_000_000
         keys = [k.wait_live, k.wait_bulk, k.sched, k.wake, k.events, k.counts, k.dead]
-        args: list[Any] = [k.prefix, SEEN_MS, round(self._settings.dedup_window * 1000), self._unknown_updates]
+        args: list[Any] = [k.prefix, SEEN_MS, round(self._settings.dedup_window * 1000), self._unknown_updates,
+                           self._settings.keep_failed]  # fmt: skip
         for item in batch:
             lead, job_id = item.lead, new_job_id(now_ms)
             dedup = k.dedup(digest(item.delivery_key)) if item.delivery_key else k.dedup("none")
@@ -181,7 +176,21 @@ class Queue:
             ],
         )
         next_s = None if int(next_ms) < 0 else int(next_ms) / 1000
-        return Grant(tuple(_claim(job) for job in jobs), next_s, hold.decode())
+        return Grant(tuple(claim_of(job) for job in jobs), next_s, hold.decode())
+
+    async def peek(self, job_id: str) -> Claim | None:
+        """A job as it stands, to tell about it; its token proves nothing. None when it is gone."""
+        pipeline = self._connection.pipeline()
+        names = ("lane", "location", "contact", "tries", "max", "stalls", "created")
+        pipeline.hmget(self.keys.job(job_id), *names)
+        pipeline.get(self.keys.load(job_id))
+        (lane, location, contact, tries, most, stalls, created), payload = await self._connection.flush(pipeline)
+        if lane is None:
+            return None
+        return claim_of(
+            [job_id.encode(), b"", lane, location, contact, tries or 0, most, stalls or 0, b"0", b"0", created, b"1",
+             payload or b"", []]
+        )  # fmt: skip
 
     async def wait(self, timeout_s: float) -> bool:
         """Sleeps in Redis until a marker is there; True when one was taken. Never cancel it: it may hold the marker."""
@@ -203,9 +212,17 @@ class Queue:
         )
         return {job_id.decode() for job_id in lost}
 
+    async def last_beat(self) -> tuple[int, str] | None:
+        """When a daemon of this worker's name beat last, by Redis' clock in ms, and what it said about itself."""
+        value = await self._connection.execute("HGET", self.keys.workers, f"beat:{self.worker}")
+        if value is None:
+            return None
+        at, _, about = value.decode().partition("|")
+        return int(at), about
+
     async def complete(self, claim: Claim, ending: Complete, detail: Mapping[str, Any] | None = None) -> None:
         """Raises: LostLease."""
-        _held(await self._complete((claim, ending, _json(detail or {}))), claim)
+        _held(await self._complete((claim, ending, detail_of(detail or {}))), claim)
 
     async def _complete_batch(self, batch: Sequence[tuple[Claim, Complete, str]]) -> list[str]:
         k = self.keys
@@ -222,7 +239,7 @@ class Queue:
         word = await self._script("retry_later")(
             [k.job(job_id), k.lease, k.sched, k.events, k.counts, k.timeline(job_id), k.wake],
             [claim.token, job_id, round(ending.delay_s * 1000), ending.failure.error[:ERROR_CHARS],
-             _failure(ending.failure, delay_s=round(ending.delay_s, 3))],
+             failure_detail(ending.failure, delay_s=round(ending.delay_s, 3))],
         )  # fmt: skip
         _held(word.decode(), claim)
 
@@ -234,20 +251,24 @@ class Queue:
             [k.job(job_id), k.lease, k.dead, k.events, k.counts, k.timeline(job_id), k.sched, k.wake, k.load(job_id),
              k.steps(job_id)],
             [k.prefix, claim.token, job_id, ending.reason.value, outcome, ",".join(ending.codes),
-             ending.failure.error[:ERROR_CHARS], _failure(ending.failure, reason=ending.reason.value),
+             ending.failure.error[:ERROR_CHARS], failure_detail(ending.failure, reason=ending.reason.value),
              self._settings.keep_failed, self._retention_ms],
         )  # fmt: skip
         _held(word.decode(), claim)
 
-    async def release(self, claim: Claim, ending: Release) -> bool:
-        """Hands the job back; False when it was throttled for too long and must be buried. Raises: LostLease."""
+    async def release(self, claim: Claim, ending: Release, *, provider: str = "") -> bool:
+        """Hands the job back; False when it was throttled for too long and must be buried. Raises: LostLease.
+
+        `provider` is the one it waits for: resuming that one lets the job go on before its time.
+        """
         k, job_id, error = self.keys, claim.job_id, ending.failure.error[:ERROR_CHARS]
         until = {"until": iso(ending.until_ms)} if ending.until_ms else {}
         word = await self._script("release")(
             [k.job(job_id), k.lease, k.sched, k.wait(claim.lane.value), k.events, k.counts, k.timeline(job_id), k.wake,
              k.suspects],
             [claim.token, job_id, ending.why, ending.until_ms or 0, round(self._settings.throttle_deadline * 1000),
-             _json({"why": ending.why, "error": error, **until}), "" if ending.why == "shutdown" else error],
+             detail_of({"why": ending.why, "error": error, **until}), "" if ending.why == "shutdown" else error,
+             provider],
         )  # fmt: skip
         if word == b"too_long":
             return False
@@ -305,7 +326,7 @@ class Queue:
             [k.job(job_id), k.lease, k.suspects, k.dead, k.events, k.counts, k.timeline(job_id), k.sched, k.wake,
              k.load(job_id), k.steps(job_id)],
             [k.prefix, job_id, "" if beat is None else repr(beat), self.owner, self._settings.max_stalled,
-             self._settings.keep_failed, self._retention_ms],
+             self._settings.keep_failed, self._retention_ms, secrets.token_hex(8)],
         )  # fmt: skip
         answer: Literal["reclaimed", "condemned", "alive", "missing"] = word.decode()
         return answer
@@ -321,24 +342,28 @@ class Queue:
         """Raises: JobGone, WrongState."""
         k = self.keys
         word = await self._script("cancel")(
-            [k.job(job_id), k.wait_live, k.wait_bulk, k.suspects, k.sched, k.dead, k.events, k.counts,
-             k.timeline(job_id), k.wake, k.load(job_id)],
-            [k.prefix, job_id, _plain(by), self._settings.keep_failed, self._retention_ms],
-        )  # fmt: skip
+            [k.job(job_id), await self._seen_by(job_id), k.sched, k.dead, k.events, k.counts, k.wake],
+            [k.prefix, job_id, plain(by), self._settings.keep_failed, self._retention_ms, secrets.token_hex(8)],
+        )
         _fits(word.decode(), job_id)
 
     async def revive(self, job_id: str, *, by: str) -> None:
         """A failed job again, from its last good step. Raises: JobGone, WrongState."""
-        k = self.keys
-        lane, location, contact = await self._connection.execute("HMGET", k.job(job_id), "lane", "location", "contact")
-        if lane is None:
-            raise JobGone(job_id)
+        k, seen = self.keys, await self._seen_by(job_id)
+        lane = await self._connection.execute("HGET", k.job(job_id), "lane")
         word = await self._script("revive")(
-            [k.job(job_id), k.wait(lane.decode()), k.sched, k.dead, k.events, k.counts, k.timeline(job_id), k.wake,
-             k.load(job_id), k.steps(job_id), k.seen(location.decode(), contact.decode())],
-            [k.prefix, job_id, _plain(by)],
+            [k.job(job_id), k.wait((lane or b"live").decode()), k.sched, k.dead, k.events, k.counts, k.timeline(job_id),
+             k.wake, k.load(job_id), k.steps(job_id), seen],
+            [k.prefix, job_id, plain(by), secrets.token_hex(8), SEEN_MS],
         )  # fmt: skip
         _fits(word.decode(), job_id)
+
+    async def _seen_by(self, job_id: str) -> str:
+        """The key of what is known of the job's contact. Raises: JobGone."""
+        location, contact = await self._connection.execute("HMGET", self.keys.job(job_id), "location", "contact")
+        if contact is None:
+            raise JobGone(job_id)
+        return self.keys.seen(location.decode(), contact.decode())
 
     def _script(self, name: str) -> Script:
         script = self._scripts.get(name)
@@ -354,49 +379,6 @@ def _receipt(answer: Sequence[bytes]) -> Receipt:
     return Receipt("queued" if verb == "queued" else "duplicate", text)
 
 
-def _claim(job: Sequence[Any]) -> Claim:
-    job_id, token, lane, location, contact, tries, most, stalls, alone, probe, created, rerun, payload, steps = job
-    return Claim(
-        job_id=job_id.decode(),
-        token=token.decode(),
-        lane=Lane(lane.decode()),
-        location_id=location.decode(),
-        contact_id=contact.decode(),
-        attempt=int(tries),
-        max_attempts=int(most),
-        stalled_count=int(stalls),
-        alone=alone == b"1",
-        probe=probe == b"1",
-        created_ms=int(created),
-        lead=_lead(payload, location.decode(), contact.decode()),
-        steps=steps_of(dict(zip(steps[::2], steps[1::2], strict=True))),
-        rerun=rerun == b"1",
-    )
-
-
-def _lead(payload: bytes, location_id: str, contact_id: str) -> Lead:
-    """A payload that cannot be read any more (or whose retention is over) still names its contact."""
-    try:
-        return msgspec.json.decode(payload, type=Lead)
-    except msgspec.DecodeError:
-        return Lead(location_id=location_id, contact_id=contact_id, kind="api")
-
-
-def steps_of(fields: Mapping[bytes, bytes]) -> dict[str, StepRecord]:
-    """Checkpoints as checkpoint.lua keeps them."""
-    steps = {}
-    for field_name, value in fields.items():
-        name = field_name.decode()
-        if ":" in name:
-            continue
-        started, ended, cached, credits, unknown = value.decode().split("|")
-        steps[name] = StepRecord(
-            name, int(started), int(ended) if ended else None, cached == "1", int(credits),
-            fields.get(f"{name}:result".encode()), unknown=int(unknown),
-        )  # fmt: skip
-    return steps
-
-
 def _held(word: str, claim: Claim) -> None:
     if word != "ok":
         raise LostLease(f"job {claim.job_id}: {word}")
@@ -407,16 +389,3 @@ def _fits(word: str, job_id: str) -> None:
         raise JobGone(job_id)
     if word != "ok":
         raise WrongState(word)
-
-
-def _failure(failure: Failure, **more: Any) -> str:
-    return _json({"error": failure.error[:ERROR_CHARS], "trace": failure.trace[-TRACE_CHARS:], **more})
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return msgspec.json.encode(value).decode() if value else ""
-
-
-def _plain(text: str) -> str:
-    """Text that a script may put into JSON as it is."""
-    return "".join(char for char in text if char.isalnum() or char in " .@_-")[:60] or "somebody"

@@ -12,8 +12,8 @@ import msgspec
 from leadenrich.core.job import JobState, Lane, StepRecord
 from leadenrich.core.lead import Lead
 from leadenrich.core.times import iso
+from leadenrich.store.claims import steps_of
 from leadenrich.store.connection import Connection
-from leadenrich.store.queue import steps_of
 from leadenrich.store.schema import Keys, credits_key
 from leadenrich.store.switches import Switches
 
@@ -22,13 +22,13 @@ PAGE_MAX = 200
 CHUNK = 100
 
 
-class StepView(msgspec.Struct, frozen=True):
+class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     started_at: str
     ended_at: str | None
     cached: bool
     credits: int
-    unknown: int  # runs that died between intent and result: an unknown purchase each, where the step pays
+    unknown: int = 0  # runs that died between intent and result: an unknown purchase each, where the step pays
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,13 +40,22 @@ local function forget(prefix, counts, events, ms, id, state)
   end
 end
 
--- Keep the newest `keep` of a set of finished jobs; a few at a time, so that no call takes long.
-local function retain(prefix, counts, events, ms, set, keep, state)
+-- Keep the newest `keep` of a set of finished jobs. A few at a time, so that no call takes long, but always more than
+-- the `added` that the call brought: else a set under load would outgrow its bound.
+local function retain(prefix, counts, events, ms, set, keep, state, added)
   local surplus = redis.call("ZCARD", set) - keep
   if surplus > 0 then
-    local oldest = redis.call("ZPOPMIN", set, math.min(surplus, 20))
+    local oldest = redis.call("ZPOPMIN", set, math.min(surplus, 20 + (added or 1)))
     for i = 1, #oldest, 2 do forget(prefix, counts, events, ms, oldest[i], state) end
   end
+end
+
+local function is_waiting(state)
+  return state == "QUEUED" or state == "RETRY_SCHEDULED"
+end
+
+local function is_busy(state)
+  return is_waiting(state) or state == "PROCESSING"
 end
 
 -- The next job of the same contact waited for this one to end: it may go now.
@@ -61,6 +70,42 @@ local function let_next_go(prefix, job_key, sched, marker)
       wake(marker)
     end
   end
+end
+
+-- A job that waits leaves its contact's row for good: who came behind it waits for the one ahead now, or may go.
+local function leave_row(prefix, id, seen, sched, marker)
+  local job_key = prefix .. "job:" .. id
+  local row = redis.call("HMGET", job_key, "after", "behind")
+  local ahead, behind = row[1], row[2]
+  if ahead and is_busy(redis.call("HGET", prefix .. "job:" .. ahead, "state")) then
+    if behind then
+      redis.call("HSET", prefix .. "job:" .. ahead, "behind", behind)
+      redis.call("HSET", prefix .. "job:" .. behind, "after", ahead)
+    else
+      redis.call("HDEL", prefix .. "job:" .. ahead, "behind")
+    end
+    if redis.call("HGET", seen, "tail") == id then redis.call("HSET", seen, "tail", ahead) end
+  else
+    let_next_go(prefix, job_key, sched, marker)
+  end
+  redis.call("HDEL", job_key, "after", "behind")
+end
+
+-- A job that waits, wherever it does, ends in FAILED_FINAL. `job` has its lane, state, contact, location and tries.
+local function fail_waiting(prefix, sched, dead, events, counts, now, id, job, reason, error, retention_ms)
+  if redis.call("ZREM", sched, id) == 0 and redis.call("LREM", prefix .. "wait:" .. job.lane, 1, id) == 0 then
+    redis.call("LREM", prefix .. "wait:suspect", 1, id)
+  end
+  local job_key = prefix .. "job:" .. id
+  redis.call("HSET", job_key, "state", "FAILED_FINAL", "finished", int(now), "reason", reason, "error", error)
+  redis.call("HDEL", job_key, "next", "suspect", "held")
+  redis.call("ZADD", dead, int(now), id)
+  redis.call("PEXPIRE", prefix .. "load:" .. id, retention_ms)
+  redis.call("PEXPIRE", prefix .. "step:" .. id, retention_ms)
+  move(counts, job.lane, job.state, "FAILED_FINAL")
+  redis.call("HINCRBY", counts, "reason:" .. reason, 1)
+  announce(events, prefix .. "tl:" .. id, now, "failed", id, job,
+    '{"reason":"' .. reason .. '","error":"' .. error .. '"}')
 end
 
 -- Who holds the lease? "ok", or what the caller must answer.

@@ -94,7 +94,7 @@ end
 local function take(id, alone, probe)
   local job_key = prefix .. "job:" .. id
   local fields = redis.call("HMGET", job_key, "lane", "location", "contact", "tries", "max", "stalls", "gen",
-    "created", "steps", "throttled")
+    "created", "steps", "stale")
   local tries, generation = tonumber(fields[4] or "0") + 1, tonumber(fields[7] or "0") + 1
   local token = owner .. ":" .. int(generation)
   redis.call("HSET", job_key, "state", "PROCESSING", "token", token, "gen", generation, "tries", tries)
@@ -105,7 +105,7 @@ local function take(id, alone, probe)
   announce(events, prefix .. "tl:" .. id, now, "started", id,
     { contact = fields[3], location = fields[2], lane = fields[1], tries = tries }, '{"by":"' .. owner .. '"}')
   return { id, token, fields[1], fields[2], fields[3], tries, fields[5], fields[6] or "0", alone and "1" or "0",
-    probe and "1" or "0", fields[8], generation > 1 and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
+    probe and "1" or "0", fields[8], (generation > 1 or fields[10]) and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
     fields[9] and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
 end
 
@@ -138,13 +138,13 @@ if last then
   local last_request, ids = string.match(last, "^([^|]*)|(.*)$")
   if last_request == request_id then
     local jobs = {}
-    for id in string.gmatch(ids, "[^,]+") do
+    for id, probe in string.gmatch(ids, "([^,!]+)(!?)") do
       local job_key = prefix .. "job:" .. id
       local f = redis.call("HMGET", job_key, "token", "lane", "location", "contact", "tries", "max", "stalls", "alone",
-        "created", "gen", "steps")
+        "created", "gen", "steps", "stale")
       if f[1] and string.sub(f[1], 1, #owner + 1) == owner .. ":" and redis.call("ZSCORE", lease, id) then
-        jobs[#jobs + 1] = { id, f[1], f[2], f[3], f[4], f[5], f[6], f[7] or "0", f[8] or "0", "0", f[9],
-          tonumber(f[10]) > 1 and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
+        jobs[#jobs + 1] = { id, f[1], f[2], f[3], f[4], f[5], f[6], f[7] or "0", f[8] or "0",
+          probe == "!" and "1" or "0", f[9], (tonumber(f[10]) > 1 or f[12]) and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
           f[11] and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
       end
     end
@@ -163,7 +163,7 @@ end
 local jobs, ids = {}, {}
 local function keep(id, alone, probe)
   jobs[#jobs + 1] = take(id, alone, probe)
-  ids[#ids + 1] = id
+  ids[#ids + 1] = id .. (probe and "!" or "")
 end
 
 -- Suspects run again one at a time: one daemon empties itself for them, the others go on.
@@ -173,12 +173,16 @@ if redis.call("LLEN", suspects) > 0 then
   if not busy and (not suspect[2] or suspect[2] == owner or tonumber(suspect[3]) < now) then
     redis.call("HSET", meta, "suspect_owner", owner, "suspect_until", int(now + lease_ms))
     if running > 0 then return { {}, next_ms(), "drain" } end
-    local id = redis.call("LPOP", suspects)
-    if admit(id) then
+    local id, admitted
+    repeat  -- one whose location is paused steps aside for the next
+      id = redis.call("LPOP", suspects)
+      admitted = id and admit(id)
+    until admitted or not id
+    if admitted then
       if pass == "probe" then probing("realestateapi") end
       redis.call("HSET", meta, "suspect_id", id)
-      keep(id, true, pass == "probe")
-      redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. id)
+      keep(id, true, pass == "probe" or admitted == "probe")
+      redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. ids[1])
       return { jobs, next_ms(), "" }
     end
   elseif not busy then

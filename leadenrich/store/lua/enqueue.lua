@@ -11,6 +11,7 @@ KEYS[5] events     STREAM  KEYS[6] counts     HASH    KEYS[7] dead  ZSET  finish
 then for each lead 4: dedup STRING, seen HASH, job HASH, load STRING
 ARGV[1] prefix  ARGV[2] seen_ms   how long a contact is remembered
 ARGV[3] dedup_ms  ARGV[4] unknown_updates  1: an update of a contact never seen starts work
+ARGV[5] keep: newest jobs kept in dead
 then for each lead 12: id, kind (new|workflow|opportunity|update|tags|delete), lane, location, contact,
 fingerprint ("" no address), event_ms (0 unknown), trigger tags (",a,b,", "-" unknown), payload, attempts_max,
 delivery_ms (0: no delivery key), retention_ms of a payload whose job ended
@@ -19,6 +20,7 @@ Returns for each lead {"queued", id} | {"duplicate", id} | {"ignored", why}.
 local wait = { live = KEYS[1], bulk = KEYS[2] }
 local sched, marker, events, counts, dead = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local prefix, seen_ms, dedup_ms, unknown_updates = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1"
+local keep = tonumber(ARGV[5])
 local now = now_ms()
 
 local function has_new_tag(tags, last_tags)
@@ -26,6 +28,11 @@ local function has_new_tag(tags, last_tags)
     if not string.find(last_tags, "," .. tag .. ",", 1, true) then return true end
   end
   return false
+end
+
+-- Told of a time before what is known: it came late, and what it tells is not how the contact is.
+local function is_stale(lead)
+  return lead.event_ms > 0 and lead.event_ms < tonumber(lead.last_at or "0")
 end
 
 local function remember(lead, with_address)
@@ -37,15 +44,16 @@ local function remember(lead, with_address)
 end
 
 local function duplicate(lead, id)
+  redis.call("HSET", lead.seen, "by", lead.id .. "|" .. id)
   if lead.delivery_ms > 0 then redis.call("SET", lead.dedup, id, "PX", int(lead.delivery_ms)) end
   return { "duplicate", id }
 end
 
 local function replace_waiting(lead)
-  redis.call("SET", prefix .. "load:" .. lead.last_job, lead.payload)
+  redis.call("SET", prefix .. "load:" .. lead.tail, lead.payload)
   remember(lead, true)
   redis.call("HSET", lead.seen, "made", int(now))
-  return duplicate(lead, lead.last_job)
+  return duplicate(lead, lead.tail)
 end
 
 local function create(lead)
@@ -53,45 +61,47 @@ local function create(lead)
   redis.call("HSET", lead.job, "state", "QUEUED", "lane", lead.lane, "contact", lead.contact,
     "location", lead.location, "max", lead.attempts_max, "created", int(now))
   redis.call("SET", lead.load, lead.payload)
-  if lead.last_busy then
-    redis.call("HSET", lead.job, "after", lead.last_job)
-    redis.call("HSET", prefix .. "job:" .. lead.last_job, "behind", lead.id)
+  if is_stale(lead) then redis.call("HSET", lead.job, "stale", 1) end  -- works on the contact as read, not as told
+  if is_busy(lead.tail_state) then
+    redis.call("HSET", lead.job, "after", lead.tail)
+    redis.call("HSET", prefix .. "job:" .. lead.tail, "behind", lead.id)
     redis.call("ZADD", sched, int(now + 60000), lead.id)  -- looked at again even if nobody lets it go
   else
     redis.call("RPUSH", wait[lead.lane], lead.id)
     wake(marker)
   end
   move(counts, lead.lane, nil, "QUEUED")
-  remember(lead, lead.kind ~= "opportunity" and lead.kind ~= "tags")
-  redis.call("HSET", lead.seen, "job", lead.id, "made", int(now))
+  local tells_address = lead.kind ~= "opportunity" and lead.kind ~= "tags"
+  remember(lead, tells_address and not (is_stale(lead) and lead.last_fp))
+  redis.call("HSET", lead.seen, "job", lead.id, "tail", lead.id, "made", int(now))
   if lead.delivery_ms > 0 then redis.call("SET", lead.dedup, lead.id, "PX", int(lead.delivery_ms)) end
   announce(events, nil, now, "queued", lead.id, job, "")
   return { "queued", lead.id }
 end
 
--- The contact is gone: nothing that waits for it can work any more.
+-- The contact is gone: nothing that waits for it can work any more. What is at work will find out by itself; a job
+-- that comes for the contact all the same still waits for it.
 local function bury_waiting(lead)
-  local id = lead.last_job
+  local id = lead.tail
   for _ = 1, 50 do
-    if not id then return end
-    local job_key = prefix .. "job:" .. id
-    local fields = redis.call("HMGET", job_key, "state", "lane", "after", "tries")
-    if fields[1] == "QUEUED" or fields[1] == "RETRY_SCHEDULED" then
-      redis.call("ZREM", sched, id)
-      redis.call("LREM", wait[fields[2]], 1, id)
-      redis.call("LREM", prefix .. "wait:suspect", 1, id)
-      redis.call("HSET", job_key, "state", "FAILED_FINAL", "reason", "contact_not_found", "finished", int(now),
-        "error", "the contact was deleted in HighLevel")
-      redis.call("HDEL", job_key, "next", "after", "behind", "held")
-      redis.call("ZADD", dead, int(now), id)
-      redis.call("PEXPIRE", prefix .. "load:" .. id, lead.retention_ms)
-      move(counts, fields[2], fields[1], "FAILED_FINAL")
-      announce(events, prefix .. "tl:" .. id, now, "failed", id,
-        { contact = lead.contact, location = lead.location, lane = fields[2], tries = fields[4] },
-        '{"reason":"contact_not_found","error":"the contact was deleted in HighLevel"}')
+    local f = id and redis.call("HMGET", prefix .. "job:" .. id, "state", "lane", "after", "tries")
+    if not f or not is_waiting(f[1]) then
+      if not f or f[1] ~= "PROCESSING" then id = false end
+      break
     end
-    id = fields[3]
+    local job = { state = f[1], contact = lead.contact, location = lead.location, lane = f[2], tries = f[4] }
+    fail_waiting(prefix, sched, dead, events, counts, now, id, job, "contact_not_found",
+      "the contact was deleted in HighLevel", lead.retention_ms)
+    redis.call("HDEL", prefix .. "job:" .. id, "after", "behind")
+    id = f[3]
   end
+  redis.call("DEL", lead.seen)
+  if id then
+    redis.call("HDEL", prefix .. "job:" .. id, "behind")
+    redis.call("HSET", lead.seen, "tail", id)
+    redis.call("PEXPIRE", lead.seen, seen_ms)
+  end
+  retain(prefix, counts, events, now, dead, keep, "FAILED_FINAL")
 end
 
 local kinds = {}
@@ -99,7 +109,7 @@ local kinds = {}
 function kinds.new(lead)
   local same = lead.last_job and lead.last_fp == lead.fp and now - tonumber(lead.last_made or "0") < dedup_ms
   if same and lead.last_state ~= "FAILED_FINAL" then
-    remember(lead, true)
+    remember(lead, false)
     return duplicate(lead, lead.last_job)
   end
   return create(lead)
@@ -107,12 +117,12 @@ end
 kinds.workflow = kinds.new
 
 function kinds.opportunity(lead)
-  if lead.last_waiting then return duplicate(lead, lead.last_job) end
+  if is_waiting(lead.tail_state) then return duplicate(lead, lead.tail) end
   return create(lead)
 end
 
 function kinds.update(lead)
-  if lead.event_ms > 0 and lead.event_ms < tonumber(lead.last_at or "0") then
+  if is_stale(lead) then
     return { "ignored", "older than what is known of this contact" }
   end
   if lead.fp == "" then
@@ -127,7 +137,7 @@ function kinds.update(lead)
     remember(lead, false)
     return { "ignored", "address unchanged" }
   end
-  if lead.last_waiting then return replace_waiting(lead) end
+  if is_waiting(lead.tail_state) then return replace_waiting(lead) end
   return create(lead)
 end
 
@@ -137,22 +147,21 @@ function kinds.tags(lead)
     remember(lead, false)
     return { "ignored", "no new trigger tag" }
   end
-  if lead.last_waiting then
+  if is_waiting(lead.tail_state) then
     remember(lead, false)
-    return duplicate(lead, lead.last_job)
+    return duplicate(lead, lead.tail)
   end
   return create(lead)
 end
 
 function kinds.delete(lead)
   bury_waiting(lead)
-  redis.call("DEL", lead.seen)
   return { "ignored", "contact deleted" }
 end
 
 local answers = {}
-for i = 0, (#ARGV - 4) / 12 - 1 do
-  local k, a = 7 + i * 4, 4 + i * 12
+for i = 0, (#ARGV - 5) / 12 - 1 do
+  local k, a = 7 + i * 4, 5 + i * 12
   local lead = { dedup = KEYS[k + 1], seen = KEYS[k + 2], job = KEYS[k + 3], load = KEYS[k + 4],
     id = ARGV[a + 1], kind = ARGV[a + 2], lane = ARGV[a + 3], location = ARGV[a + 4], contact = ARGV[a + 5],
     fp = ARGV[a + 6], event_ms = tonumber(ARGV[a + 7]), tags = ARGV[a + 8], payload = ARGV[a + 9],
@@ -166,12 +175,13 @@ for i = 0, (#ARGV - 4) / 12 - 1 do
   elseif earlier then
     answers[#answers + 1] = { "duplicate", earlier }
   else
-    local seen = redis.call("HMGET", lead.seen, "fp", "job", "tags", "at", "made")
-    lead.last_fp, lead.last_job, lead.last_tags, lead.last_at, lead.last_made = unpack(seen)
+    local seen = redis.call("HMGET", lead.seen, "fp", "job", "tags", "at", "made", "tail", "by")
+    lead.last_fp, lead.last_job, lead.last_tags, lead.last_at, lead.last_made = unpack(seen, 1, 5)
     lead.last_state = lead.last_job and redis.call("HGET", prefix .. "job:" .. lead.last_job, "state")
-    lead.last_waiting = lead.last_state == "QUEUED" or lead.last_state == "RETRY_SCHEDULED"
-    lead.last_busy = lead.last_waiting or lead.last_state == "PROCESSING"
-    answers[#answers + 1] = kinds[lead.kind](lead)
+    lead.tail = seen[6] or lead.last_job  -- the last of the contact's row: who comes next waits behind it
+    lead.tail_state = lead.tail and redis.call("HGET", prefix .. "job:" .. lead.tail, "state")
+    local before, answered = string.match(seen[7] or "", "^([^|]*)|(.*)$")
+    answers[#answers + 1] = before == lead.id and { "duplicate", answered } or kinds[lead.kind](lead)
   end
 end
 return answers

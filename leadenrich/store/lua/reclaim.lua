@@ -2,6 +2,8 @@
 Take a job back whose worker died. It is a suspect now: it runs again alone. Only a job that ran alone when its
 process died is charged with the stall; too many charges end it.
 
+Safe to run twice: the same request is answered the same again.
+
 Transition: PROCESSING -> QUEUED
 Transition: PROCESSING -> FAILED_FINAL (condemn)
 KEYS[1] job HASH  KEYS[2] lease ZSET  KEYS[3] suspects LIST  KEYS[4] dead ZSET  KEYS[5] events STREAM
@@ -9,14 +11,15 @@ KEYS[6] counts HASH  KEYS[7] timeline STRING  KEYS[8] sched ZSET  KEYS[9] marker
 KEYS[11] steps HASH
 ARGV[1] prefix  ARGV[2] id  ARGV[3] beat: the lease's score that stood still, or "" with
 ARGV[4] owner <worker>/<boot>: whose earlier boots' leases are taken over  ARGV[5] max_stalled  ARGV[6] keep
-ARGV[7] retention_ms
+ARGV[7] retention_ms  ARGV[8] request
 Returns "reclaimed", "condemned", "alive" (its lease moved) or "missing". O(log lease).
 ]]
 local job_key, lease, suspects, dead, events, counts, timeline, sched, marker, load, steps = unpack(KEYS)
-local prefix, id, beat, owner, max_stalled, keep, retention_ms = unpack(ARGV)
+local prefix, id, beat, owner, max_stalled, keep, retention_ms, request = unpack(ARGV)
+local f = redis.call("HMGET", job_key, "token", "contact", "location", "lane", "tries", "stalls", "alone", "op", "state")
+if f[8] == request then return f[9] == "FAILED_FINAL" and "condemned" or "reclaimed" end
 local score = redis.call("ZSCORE", lease, id)
 if not score then return "missing" end
-local f = redis.call("HMGET", job_key, "token", "contact", "location", "lane", "tries", "stalls", "alone")
 if not f[1] then
   redis.call("ZREM", lease, id)
   return "missing"
@@ -34,7 +37,7 @@ local stalls = tonumber(f[6] or "0")
 if f[7] then stalls = stalls + 1 end
 local job = { contact = f[2], location = f[3], lane = f[4], tries = tries }
 redis.call("ZREM", lease, id)
-redis.call("HSET", job_key, "stalls", stalls, "tries", tries)
+redis.call("HSET", job_key, "stalls", stalls, "tries", tries, "op", request)
 redis.call("HDEL", job_key, "token", "alone")
 announce(events, timeline, now, "stalled", id, job, '{"charged":' .. (f[7] and "true" or "false") .. ',"by":"'
   .. string.match(f[1], "^(.*):[^:]*$") .. '"}')

@@ -8,10 +8,11 @@ KEYS[1] job HASH  KEYS[2] lease ZSET  KEYS[3] sched ZSET  KEYS[4] wait LIST (the
 KEYS[5] events STREAM  KEYS[6] counts HASH  KEYS[7] timeline STRING  KEYS[8] marker ZSET  KEYS[9] suspects LIST
 ARGV[1] token  ARGV[2] id  ARGV[3] shutdown|throttled|provider_paused  ARGV[4] until_ms (0: at once)
 ARGV[5] throttle_deadline_ms, counted from the job's first throttle  ARGV[6] detail (JSON)  ARGV[7] error
+ARGV[8] provider it waits for ("" none): who resumes it lets the job go on before its time
 Returns "ok", "lost_lease", "missing" or "too_long" (throttled beyond the deadline; nothing was changed). O(log sched).
 ]]
 local job_key, lease, sched, wait, events, counts, timeline, marker, suspects = unpack(KEYS)
-local token, id, why, till, deadline_ms, detail, error = unpack(ARGV)
+local token, id, why, till, deadline_ms, detail, error, provider = unpack(ARGV)
 local f = redis.call("HMGET", job_key, "state", "token", "contact", "location", "lane", "tries", "throttled", "suspect")
 if f[1] == "QUEUED" and f[2] == token then return "ok" end
 local word = prove(job_key, lease, id, token)
@@ -32,6 +33,7 @@ local event = why == "throttled" and "throttled" or "queued"
 announce(events, timeline, now, event, id, { contact = f[3], location = f[4], lane = f[5], tries = tries }, detail)
 if tonumber(till) > now then
   redis.call("HSET", job_key, "next", till)
+  if provider ~= "" then redis.call("HSET", job_key, "held", provider) end
   redis.call("ZADD", sched, till, id)
 else
   redis.call("LPUSH", f[8] and suspects or wait, id)

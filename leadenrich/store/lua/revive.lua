@@ -1,32 +1,35 @@
 --[[
 An operator wants a failed job again: from its last good step, with all its tries. One job a contact at a time
-still holds: it waits behind the contact's job that is under way.
+still holds: it waits behind the contact's last job that is under way or waits.
+
+Safe to run twice: the same request is answered "ok" again.
 
 Transition: FAILED_FINAL -> QUEUED
 KEYS[1] job HASH  KEYS[2] wait LIST (the job's own lane)  KEYS[3] sched ZSET  KEYS[4] dead ZSET  KEYS[5] events STREAM
 KEYS[6] counts HASH  KEYS[7] timeline STRING  KEYS[8] marker ZSET  KEYS[9] load STRING  KEYS[10] steps HASH
 KEYS[11] seen HASH
-ARGV[1] prefix  ARGV[2] id  ARGV[3] by: who
+ARGV[1] prefix  ARGV[2] id  ARGV[3] by: who  ARGV[4] request  ARGV[5] seen_ms: how long a contact is remembered
 Returns "ok", "wrong_state", "no_payload" (kept no longer) or "missing". O(log dead).
 ]]
 local job_key, wait, sched, dead, events, counts, timeline, marker, load, steps, seen = unpack(KEYS)
-local prefix, id, by = unpack(ARGV)
-local f = redis.call("HMGET", job_key, "state", "contact", "location", "lane")
+local prefix, id, by, request, seen_ms = unpack(ARGV)
+local f = redis.call("HMGET", job_key, "state", "contact", "location", "lane", "op")
 if not f[1] then return "missing" end
+if f[5] == request then return "ok" end
 if f[1] ~= "FAILED_FINAL" then return "wrong_state" end
 if redis.call("EXISTS", load) == 0 then return "no_payload" end
 local now = now_ms()
 redis.call("ZREM", dead, id)
-redis.call("HSET", job_key, "state", "QUEUED", "tries", 0)
+redis.call("HSET", job_key, "state", "QUEUED", "tries", 0, "op", request)
 redis.call("HDEL", job_key, "finished", "reason", "outcome", "codes", "error", "token", "stalls", "throttled", "after", "behind")
 redis.call("PERSIST", load)
 redis.call("PERSIST", steps)
 move(counts, f[4], "FAILED_FINAL", "QUEUED")
 announce(events, timeline, now, "queued", id, { contact = f[2], location = f[3], lane = f[4], tries = "0" },
   '{"why":"retried by ' .. by .. '"}')
-local last = redis.call("HGET", seen, "job")
-local last_state = last and last ~= id and redis.call("HGET", prefix .. "job:" .. last, "state")
-if last_state and last_state ~= "SUCCEEDED" and last_state ~= "FAILED_FINAL" then
+local row = redis.call("HMGET", seen, "tail", "job")
+local last = row[1] or row[2]
+if last and last ~= id and is_busy(redis.call("HGET", prefix .. "job:" .. last, "state")) then
   redis.call("HSET", job_key, "after", last)
   redis.call("HSET", prefix .. "job:" .. last, "behind", id)
   redis.call("ZADD", sched, int(now + 60000), id)
@@ -34,5 +37,6 @@ else
   redis.call("RPUSH", wait, id)
   wake(marker)
 end
-redis.call("HSET", seen, "job", id)
+redis.call("HSET", seen, "job", id, "tail", id)
+redis.call("PEXPIRE", seen, seen_ms)
 return "ok"
