@@ -10,17 +10,17 @@ import structlog
 from aiohttp import web
 
 from leadenrich.config import GhlSettings, QueueSettings, ServerSettings
-from leadenrich.store.queue import Receipt, Submission
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import Access, Brake
 from leadenrich.web.api import Api
 from leadenrich.web.connection import Hush, Limits, hang_up
 from leadenrich.web.dashboard import Dashboard
+from leadenrich.web.door import OnReceipt, log_receipt
 from leadenrich.web.ports import Intake, Views
 from leadenrich.web.probes import Probes
 from leadenrich.web.problems import Refused, problem, problem_of
 from leadenrich.web.server import CannotListen, WebServer
-from leadenrich.web.webhook import WebhookDoor, log_receipt
+from leadenrich.web.webhook import WebhookDoor
 
 __all__ = ["CannotListen", "Limits", "WebParts", "WebServer", "create_app", "create_probe_app", "reconfigure"]
 
@@ -51,7 +51,7 @@ class WebParts:
     views: Views
     health: Health
     render_metrics: Callable[[], bytes]
-    on_receipt: Callable[[Submission | None, Receipt], None] = log_receipt
+    on_receipt: OnReceipt = log_receipt
     on_answer: OnAnswer = _uncounted
     limits: Limits = field(default_factory=Limits)
 

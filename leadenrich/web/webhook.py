@@ -7,18 +7,15 @@ import hmac
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
-import msgspec
-import structlog
 from aiohttp import web
 
 from leadenrich.config import GhlSettings, QueueSettings
-from leadenrich.core.job import JobState, Lane
+from leadenrich.core.job import Lane
 from leadenrich.core.lead import Lead, fingerprint
-from leadenrich.store.errors import StoreUnavailable
-from leadenrich.store.queue import Receipt, Submission
+from leadenrich.store.queue import Submission
 from leadenrich.web.body import Body, read_json_body
+from leadenrich.web.door import Door, OnReceipt, lane_of, location_of, log_receipt
 from leadenrich.web.payload import (
     LEAD_EVENTS,
     Envelope,
@@ -34,26 +31,6 @@ from leadenrich.web.payload import (
 from leadenrich.web.ports import Intake
 from leadenrich.web.problems import Refused
 from leadenrich.web.signature import SIGNATURE_HEADER, Verifier
-
-RETRY_AFTER_S: Final = 5
-
-_log: Final = structlog.get_logger(__name__)
-
-
-def log_receipt(submission: Submission | None, receipt: Receipt) -> None:
-    """The event as a log line; ids only. Without a submission: an event that is no lead of ours."""
-    if submission is None:
-        _log.info(receipt.verb, why=receipt.why)
-        return
-    lead = submission.lead
-    _log.info(
-        receipt.verb,
-        job_id=receipt.job_id,
-        contact_id=lead.contact_id,
-        location_id=lead.location_id,
-        lane=str(submission.lane),
-        **({"why": receipt.why} if receipt.why else {}),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +56,13 @@ class WebhookDoor:
         *,
         bytes_max: int,
         body_s: float,
-        on_receipt: Callable[[Submission | None, Receipt], None] = log_receipt,
+        on_receipt: OnReceipt = log_receipt,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Raises: ValueError, when one of `ghl.public_keys` is no Ed25519 key."""
-        self._intake = intake
+        self._door = Door(intake, on_receipt)
         self._bytes_max = bytes_max
         self._body_s = body_s
-        self._on_receipt = on_receipt
         self._now_ms = now_ms
         self.configure(ghl, queue)
 
@@ -111,18 +87,18 @@ class WebhookDoor:
         if rules.app_id and envelope.app_id != rules.app_id:
             raise Refused(401, "The event is another app's (ghl.app_id).", headers=_challenge("Signature"))
         if isinstance(envelope.type, str) and envelope.type not in LEAD_EVENTS:
-            return self._ignored(f"{clean(envelope.type)[:40]} is not a lead")
+            return self._door.ignore(f"{clean(envelope.type)[:40]} is not a lead")
         event = decode(body.plain, SignedEvent)
         kind = LEAD_EVENTS[event.type]
         contact_id = an_id(event.contact_id if kind == "opportunity" else event.id, "The contact id")
         if not contact_id and kind == "opportunity":
-            return self._ignored("the opportunity has no contact")
-        location_id = _location(rules, contact_id, event.location_id)
+            return self._door.ignore("the opportunity has no contact")
+        location_id = location_of(rules.locations, contact_id, event.location_id)
         if location_id is None:
-            return self._ignored("unknown location")
+            return self._door.ignore("unknown location")
         lead = signed_lead(event, kind, contact_id, location_id, self._now_ms())
         delivery_id = an_id(event.webhook_id, "The webhook id")
-        return await self._submit(
+        return await self._door.answer(
             Submission(lead, Lane.LIVE, delivery_id and f"wh:{delivery_id}", rules.delivery_window_s)
         )
 
@@ -137,72 +113,20 @@ class WebhookDoor:
         event = decode(body.plain, WorkflowEvent)
         contact_id = an_id(event.contact_id, "The contact id")
         told = event.location_id or (event.location.id if event.location else None)
-        location_id = _location(rules, contact_id, told)
-        lane = _lane(request)
+        location_id = location_of(rules.locations, contact_id, told)
+        lane = lane_of(request)
         if location_id is None:
-            return self._ignored("unknown location")
+            return self._door.ignore("unknown location")
         lead = workflow_lead(event, contact_id, location_id)
-        return await self._submit(Submission(lead, lane, _workflow_key(lead), rules.workflow_window_s))
+        return await self._door.answer(Submission(lead, lane, _workflow_key(lead), rules.workflow_window_s))
 
     async def _read(self, request: web.Request) -> Body:
         return await read_json_body(request, bytes_max=self._bytes_max, seconds=self._body_s)
-
-    async def _submit(self, submission: Submission) -> web.Response:
-        try:
-            receipt = await self._intake.submit(submission)
-        except StoreUnavailable:
-            # 429, not 503: HighLevel sends a 429 again under its old and its new rules.
-            raise Refused(
-                429, "The lead cannot be kept now; send it again.", headers={"Retry-After": str(RETRY_AFTER_S)}
-            ) from None
-        self._on_receipt(submission, receipt)
-        return _answer(receipt)
-
-    def _ignored(self, why: str) -> web.Response:
-        receipt = Receipt("ignored", None, why)
-        self._on_receipt(None, receipt)
-        return _answer(receipt)
-
-
-def _answer(receipt: Receipt) -> web.Response:
-    match receipt.verb:
-        case "queued":
-            return _json(202, {"job_id": receipt.job_id, "status": JobState.QUEUED})
-        case "duplicate":
-            return _json(200, {"job_id": receipt.job_id, "duplicate": True})
-        case "ignored":
-            return _json(200, {"ignored": receipt.why or "nothing to do"})
-
-
-def _json(status: int, members: dict[str, object]) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(members), content_type="application/json")
 
 
 def _bytes_of(body: Body) -> tuple[bytes, bytes]:
     """HighLevel signs what it says; a proxy on the way may have compressed it. Either is proof."""
     return body.sent, body.plain
-
-
-def _location(rules: _Rules, contact_id: str, told: str | None) -> str | None:
-    """The location of an event; None for one we do not serve.
-
-    Raises: Refused 422, without a contact id, or where no location is told and several are configured.
-    """
-    if not contact_id:
-        raise Refused(422, "The event has no contact id.")
-    location_id = an_id(told, "The location id")
-    if location_id:
-        return location_id if location_id in rules.locations else None
-    if len(rules.locations) != 1:
-        raise Refused(422, "The event has no location id, and not exactly one location is configured.")
-    return next(iter(rules.locations))
-
-
-def _lane(request: web.Request) -> Lane:
-    try:
-        return Lane(request.query.get("lane") or Lane.LIVE)
-    except ValueError:
-        raise Refused(400, "lane must be live or bulk.") from None
 
 
 def _token_fits(token: bytes, request: web.Request, body: Body) -> bool:

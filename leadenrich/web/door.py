@@ -1,0 +1,103 @@
+"""What every door for leads does: the location's rule, the lane, one call to the store, the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from typing import Final
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from leadenrich.core.job import JobState, Lane
+from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.queue import Receipt, Submission
+from leadenrich.web.payload import an_id
+from leadenrich.web.ports import Intake
+from leadenrich.web.problems import Refused
+
+OnReceipt = Callable[[Submission | None, Receipt], None]
+
+RETRY_AFTER: Final = {"Retry-After": "5"}
+
+_log: Final = structlog.get_logger(__name__)
+
+
+def log_receipt(submission: Submission | None, receipt: Receipt) -> None:
+    """The event as a log line; ids only. Without a submission: an event that is no lead of ours."""
+    if submission is None:
+        _log.info(receipt.verb, why=receipt.why)
+        return
+    lead = submission.lead
+    _log.info(
+        receipt.verb,
+        job_id=receipt.job_id,
+        contact_id=lead.contact_id,
+        location_id=lead.location_id,
+        lane=str(submission.lane),
+        **({"why": receipt.why} if receipt.why else {}),
+    )
+
+
+class Door:
+    """Hands leads to the store and tells what became of them."""
+
+    def __init__(self, intake: Intake, on_receipt: OnReceipt = log_receipt) -> None:
+        self._intake = intake
+        self._on_receipt = on_receipt
+
+    async def take(self, submission: Submission) -> Receipt:
+        """Raises: StoreUnavailable."""
+        receipt = await self._intake.submit(submission)
+        self._on_receipt(submission, receipt)
+        return receipt
+
+    async def answer(self, submission: Submission) -> web.Response:
+        """Raises: Refused 429."""
+        try:
+            return answer_of(await self.take(submission))
+        except StoreUnavailable:
+            # 429, not 503: HighLevel sends a 429 again under its old and its new rules.
+            raise Refused(429, "The lead cannot be kept now; send it again.", headers=RETRY_AFTER) from None
+
+    def ignore(self, why: str) -> web.Response:
+        receipt = Receipt("ignored", None, why)
+        self._on_receipt(None, receipt)
+        return answer_of(receipt)
+
+
+def answer_of(receipt: Receipt) -> web.Response:
+    match receipt.verb:
+        case "queued":
+            return json_answer(202, {"job_id": receipt.job_id, "status": JobState.QUEUED})
+        case "duplicate":
+            return json_answer(200, {"job_id": receipt.job_id, "duplicate": True})
+        case "ignored":
+            return json_answer(200, {"ignored": receipt.why or "nothing to do"})
+
+
+def json_answer(status: int, members: object) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(members), content_type="application/json")
+
+
+def location_of(served: Set[str], contact_id: str, told: str | None) -> str | None:
+    """The location of a lead; None for one we do not serve.
+
+    Raises: Refused 422, without a contact id, or where no location is told and several are configured.
+    """
+    if not contact_id:
+        raise Refused(422, "The event has no contact id.")
+    location_id = an_id(told, "The location id")
+    if location_id:
+        return location_id if location_id in served else None
+    if len(served) != 1:
+        raise Refused(422, "The event has no location id, and not exactly one location is configured.")
+    return next(iter(served))
+
+
+def lane_of(request: web.Request) -> Lane:
+    """`?lane=`; live where it is not told. Raises: Refused 400."""
+    try:
+        return Lane(request.query.get("lane") or Lane.LIVE)
+    except ValueError:
+        raise Refused(400, "lane must be live or bulk.") from None
