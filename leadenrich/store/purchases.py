@@ -96,7 +96,8 @@ class Purchases:
         self._here[address.key] = landing
         try:
             answer, cached = await self._across_processes(address, location_id, steps, step)
-            landing.set_result(answer)
+            if not landing.done():
+                landing.set_result(answer)
             return answer, cached
         finally:
             del self._here[address.key]
@@ -124,26 +125,35 @@ class Purchases:
         self, address: NormalAddress, location_id: str, steps: Steps, step: str, owner: str
     ) -> LookupAnswer:
         record, flight = property_keys(self._source.name, address.key)
-        reserved = packed = None
-        ttl_s = 0.0
+        packed, ttl_s = None, 0.0
         try:
-            reserved = await self._reserve_credit()
-            await steps.intend(step)
-            answer = await self._source.lookup(address, location_id=location_id)
+            answer = await self._pay(address, location_id, steps, step)
             packed = _pack(answer)
             found = isinstance(answer, Found)
             ttl_s = self._settings.cache_ttl if found else self._settings.cache_miss_ttl
-        except BaseException as error:
-            if reserved is not None and not _was_sold(error):
-                await self._return_credit(reserved)
-                await steps.withdraw(step)
-            raise
         finally:
-            # Kept for everybody before this job uses it: a lost lease must not lose what was paid for.
-            await self._save(record, flight, owner, packed, ttl_s)
+            # Kept for everybody before this job uses it: neither a lost lease nor the way down may lose what was paid.
+            await asyncio.shield(self._save(record, flight, owner, packed, ttl_s))
+        self._here[address.key].set_result(answer)
         self._on_credit(1)
         await steps.record(step, packed, credits=1)
         return answer
+
+    async def _pay(self, address: NormalAddress, location_id: str, steps: Steps, step: str) -> LookupAnswer:
+        """What surely sold nothing gives its credit back and leaves no intent."""
+        day = await self._reserve_credit()
+        try:
+            await steps.intend(step)
+        except BaseException:
+            await self._return_credit(day)
+            raise
+        try:
+            return await self._source.lookup(address, location_id=location_id)
+        except BaseException as error:
+            if not _was_sold(error):
+                await self._return_credit(day)
+                await steps.withdraw(step)
+            raise
 
     async def _save(self, record: str, flight: str, owner: str, packed: bytes | None, ttl_s: float) -> None:
         """A paid answer is worth waiting for Redis; a mark alone expires by itself."""
