@@ -39,6 +39,7 @@ class Batcher(Generic[Item, Answer]):
                         if not future.done():
                             future.set_exception(error if isinstance(error, Exception) else ConnectionAbortedError())
                     if not isinstance(error, Exception):
+                        self._give_up()
                         raise
                 else:
                     for (_, future), answer in zip(batch, answers, strict=True):
@@ -46,3 +47,9 @@ class Batcher(Generic[Item, Answer]):
                             future.set_result(answer)
         finally:
             self._sender = None
+
+    def _give_up(self) -> None:
+        """The loop ends: nobody sends what still waits."""
+        for _, future in self._waiting:
+            future.cancel()
+        self._waiting.clear()

@@ -6,6 +6,7 @@ answers take as long as they take.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,24 +19,33 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
+    ClusterDownError,
     ConnectionError as RedisConnectionError,
+    MasterDownError,
     NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
     TimeoutError as RedisTimeoutError,
+    TryAgainError,
 )
 
 from leadenrich.config import RedisSettings
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
 
 COMMAND_TIMEOUT_S = 2.0
+WATCHDOG_S = 5.0  # how much longer than asked a blocking command may take before its connection counts as dead
 CONNECTIONS = 32
 OLDEST_VERSION = (6, 2)
 
 log = structlog.get_logger("leadenrich.store")
 
-# What Redis answers when it cannot serve now, as opposed to "your command is wrong".
-_NOT_NOW = ("OOM", "MISCONF", "READONLY", "NOREPLICAS", "BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+# What Redis answers when it cannot serve now, as opposed to "your command is wrong": the library has a class for some
+# and takes the code off their text, keeps it for others, and inside a script's error the code stands in the middle.
+_NOT_NOW_CLASSES = (OutOfMemoryError, ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+_NOT_NOW = ("MISCONF", "NOREPLICAS", "BUSY ", "OOM ")
+_NOT_NOW_IN_SCRIPT = ("-OOM", "allow-oom", "OOM command not allowed", "-MISCONF", "-READONLY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +74,15 @@ class Connection:
         """One command. Raises: StoreUnavailable; NoScriptError; ResponseError for a command that is wrong."""
         return await _guard(self._commands.execute_command(*command))  # type: ignore[no-untyped-call]
 
-    async def block(self, *command: Any) -> Any:
-        """A command that waits in Redis, on the listener's own connection. Raises: StoreUnavailable."""
-        if not self.embedded:
-            self._listener_id = await _guard(self._listener.execute_command("CLIENT", "ID"))  # type: ignore[no-untyped-call]
-        return await _guard(self._listener.execute_command(*command))  # type: ignore[no-untyped-call]
+    async def block(self, *command: Any, within_s: float) -> Any:
+        """A command that waits up to `within_s` in Redis, on a connection of its own. Raises: StoreUnavailable."""
+        try:
+            async with asyncio.timeout(within_s + WATCHDOG_S):
+                if not self.embedded:
+                    self._listener_id = await _guard(self._listener.execute_command("CLIENT", "ID"))  # type: ignore[no-untyped-call]
+                return await _guard(self._listener.execute_command(*command))  # type: ignore[no-untyped-call]
+        except TimeoutError as error:  # half open: the other side is gone and nobody told us
+            raise StoreUnavailable("Redis: the connection that waits for leads is dead") from error
 
     async def unblock(self) -> None:
         """Ends the listener's wait as if its time were over. Cancelling it instead could eat a marker."""
@@ -210,7 +224,9 @@ async def _guard(awaitable: Any) -> Any:
     except NoScriptError:
         raise
     except ResponseError as error:
-        if str(error).startswith(_NOT_NOW) or "-OOM" in str(error) or "allow-oom" in str(error):
+        text = str(error)
+        in_script = any(sign in text for sign in _NOT_NOW_IN_SCRIPT)
+        if isinstance(error, _NOT_NOW_CLASSES) or text.startswith(_NOT_NOW) or in_script:
             raise StoreUnavailable(_say(error)) from error
         raise
     except (TimeoutError, RedisError, OSError) as error:

@@ -194,7 +194,7 @@ class Queue:
 
     async def wait(self, timeout_s: float) -> bool:
         """Sleeps in Redis until a marker is there; True when one was taken. Never cancel it: it may hold the marker."""
-        return await self._connection.block("BZPOPMIN", self.keys.wake, timeout_s) is not None
+        return await self._connection.block("BZPOPMIN", self.keys.wake, timeout_s, within_s=timeout_s) is not None
 
     async def stop_waiting(self) -> None:
         """Ends a `wait` under way."""
