@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from leadenrich.core.errors import ProviderOut, Throttled, Transient, Trouble
+from leadenrich.core.errors import Permanent, ProviderOut, Throttled, Transient, Trouble
 from leadenrich.core.job import Claim, Event
 from leadenrich.providers.breaker import Breaker
 from leadenrich.store.queue import PROBE_MS
 from leadenrich.store.switches import PauseKind, Switches
 
 LEADS_IN_A_ROW = 5
+SELLER = "realestateapi"
 
 log = structlog.get_logger("leadenrich.worker")
 
@@ -40,23 +41,30 @@ class Outages:
         self._probe_ms = probe_ms
         self._breakers: dict[str, Breaker] = {}
 
-    async def judge(self, error: Exception, claim: Claim) -> Exception:
-        """The error as it counts for the job; pauses the provider where it says so. Raises: StoreUnavailable."""
+    async def judge(self, error: Exception, claim: Claim, *, looked_up: bool) -> Exception:
+        """The error as it counts for the job; pauses the provider where it says so. Raises: StoreUnavailable.
+
+        `looked_up`: the property provider answered this run before the error came.
+        """
+        await self._work(claim, _who_answered(error, claim, looked_up))
         if isinstance(error, Transient) and error.provider:
-            breaker = self._breakers.setdefault(error.provider, Breaker(LEADS_IN_A_ROW))
-            breaker.failed(claim.contact_id)
-            if claim.probe or breaker.is_open:
-                error = ProviderOut(
-                    f"{error} (and {LEADS_IN_A_ROW} different leads failed in a row)",
-                    provider=error.provider,
-                    kind="outage",
-                    status=error.status,
-                )
+            error = await self._counted(error, claim)
         if isinstance(error, Throttled):
             await self._switches.pause_provider(error.provider, "throttle", str(error), until_ms=error.until_ms)
         elif isinstance(error, ProviderOut):
             await self.pause(error)
         return error
+
+    async def _counted(self, error: Transient, claim: Claim) -> Transient | ProviderOut:
+        breaker = self._breakers.setdefault(error.provider, Breaker(LEADS_IN_A_ROW))
+        breaker.failed(claim.contact_id)
+        if breaker.is_open:
+            why = f"{LEADS_IN_A_ROW} different leads failed in a row"
+        elif claim.probe and (await self._out([error.provider])):
+            why = "the probe failed"
+        else:
+            return error
+        return ProviderOut(f"{error} ({why})", provider=error.provider, kind="outage", status=error.status)
 
     async def pause(self, error: ProviderOut) -> None:
         """Stops the provider for everybody. Raises: StoreUnavailable."""
@@ -70,15 +78,21 @@ class Outages:
 
     async def answered(self, claim: Claim, *, looked_up: bool) -> None:
         """The providers of this job work: their failures in a row are over. Raises: StoreUnavailable."""
-        names = [f"ghl:{claim.location_id}", *(["realestateapi"] if looked_up else [])]
+        await self._work(claim, [_ghl(claim), *([SELLER] if looked_up else [])])
+
+    async def _work(self, claim: Claim, names: Sequence[str]) -> None:
+        """These providers gave this job an answer of theirs, be it a refusal."""
         for name in names:
             if (breaker := self._breakers.get(name)) is not None:
                 breaker.succeeded()
         if claim.probe:
-            paused = await self._switches.all()
-            for name in names:
-                if name in paused and paused[name].kind == "outage":
-                    await self.resume(name, why="the probe went through")
+            for name in await self._out(names):
+                await self.resume(name, why="the probe went through")
+
+    async def _out(self, names: Sequence[str]) -> list[str]:
+        """Those that are paused after an outage: a probe tries out no other pause."""
+        paused = await self._switches.all() if names else {}
+        return [name for name in names if name in paused and paused[name].kind == "outage"]
 
     async def look_again(self, check: Callable[[str], Awaitable[None]]) -> None:
         """Tries providers whose key or certificate was refused: `check` makes one free call to the one named.
@@ -101,3 +115,20 @@ class Outages:
             breaker.succeeded()
         if await self._switches.resume_provider(provider, why=why):
             self._report(Event.PROVIDER_RESUMED, provider=provider, why=why)
+
+
+def _ghl(claim: Claim) -> str:
+    return f"ghl:{claim.location_id}"
+
+
+def _who_answered(error: Exception, claim: Claim, looked_up: bool) -> list[str]:
+    """Who is proven to work although the run failed: else a probe that meets a house nobody knows proves nothing."""
+    names = set()
+    if looked_up and not (isinstance(error, Trouble) and error.provider == SELLER):
+        names.add(SELLER)
+    if isinstance(error, Permanent):
+        if error.provider:
+            names.add(error.provider)
+        if error.outcome is not None:
+            names.add(_ghl(claim))  # the contact showed the outcome before it was raised
+    return sorted(names)

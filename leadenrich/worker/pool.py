@@ -20,7 +20,7 @@ BLOCK_S = 20.0
 EMBEDDED_BLOCK_S = 0.1  # the embedded Redis lets a cancelled wait eat the next marker, so it waits in short pieces
 AWAY_S = 1.0
 STUCK_S = 20.0  # a claim's timeouts end it long before
-LISTENER_LOOK_S, LISTENER_LOOKS = 0.05, 40
+LISTENER_LOOK_S, LISTENER_END_S = 0.05, 2.0
 
 
 class Pool:
@@ -67,6 +67,8 @@ class Pool:
             await self._claim_until(stop)
             await self._drain()
             await self._end_listening(listener)
+        with contextlib.suppress(StoreUnavailable):
+            await self._queue.poke()  # the last marker may have come to us: another daemon may be free
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -156,12 +158,12 @@ class Pool:
 
     async def _end_listening(self, listener: asyncio.Task[None]) -> None:
         self._hungry.set()  # a listener between two waits must hear the end too
-        for _ in range(LISTENER_LOOKS):
-            await self._queue.stop_waiting()
-            done, _ = await asyncio.wait([listener], timeout=LISTENER_LOOK_S)
-            if done:
-                return
-        listener.cancel()  # Redis does not answer: what it holds for us is only a marker
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LISTENER_END_S):
+                while not listener.done():
+                    await self._queue.stop_waiting()
+                    await asyncio.wait([listener], timeout=LISTENER_LOOK_S)
+        listener.cancel()  # if Redis does not answer: what it holds for us is only a marker
 
     async def _drain(self) -> None:
         tasks = [task for _, task in self._running.values()]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import backoff
 import structlog
 
-from leadenrich.core.errors import LostLease, Transient
+from leadenrich.core.errors import LostLease, Transient, Trouble
 from leadenrich.core.job import Claim, Event, Reason
 from leadenrich.core.retry import Bury, Complete, Ending, Failure, Release, RetryLater, RetryPolicy, decide, describe
 from leadenrich.store.errors import StoreUnavailable
@@ -22,6 +22,7 @@ from leadenrich.worker.steps import JobSteps
 
 log = structlog.get_logger("leadenrich.worker")
 
+HAND_BACK_S = 3.0
 MARK_S = 30.0  # how long a failed job's mark on the contact may take
 
 
@@ -48,10 +49,12 @@ class Runner:
         limit_s: float,
         patience_s: float,
         report: Callable[..., None],
+        on_unknown: Callable[[], None] = lambda: None,
         rng: Random | None = None,
     ) -> None:
         self._queue = queue
-        self._handler = handler
+        self.handler = handler  # a reload puts another one here
+        self._on_unknown = on_unknown
         self._outages = outages
         self._policy = policy
         self._limit_s = limit_s
@@ -63,54 +66,57 @@ class Runner:
         """Raises only cancellation: every ending is a value; where the store stays away, the lease ends by itself."""
         started = time.monotonic()
         self._report(Event.STARTED, claim, waited_s=round(time.time() - claim.created_ms / 1000, 3), alone=claim.alone)
-        steps = JobSteps(self._queue, claim, patience_s=self._patience_s)
+        steps = JobSteps(self._queue, claim, patience_s=self._patience_s, on_unknown=self._on_unknown)
         try:
-            ending = await self._attempt(claim, steps)
-            await self._settle(claim, ending, seconds=round(time.monotonic() - started, 3))
+            ending, provider = await self._attempt(claim, steps)
+            await self._settle(claim, ending, provider=provider, seconds=round(time.monotonic() - started, 3))
         except LostLease as error:
             log.warning("lost_lease", job_id=claim.job_id, error=str(error))
         except StoreUnavailable as error:
             log.error("not_settled", job_id=claim.job_id, error=str(error), note="the job runs again after its lease")
 
-    async def _attempt(self, claim: Claim, steps: JobSteps) -> Ending:
+    async def _attempt(self, claim: Claim, steps: JobSteps) -> tuple[Ending, str]:
+        """The ending, and the provider that the job goes back to wait for, if it does."""
         try:
             async with asyncio.timeout(self._limit_s):
-                ending = await self._handler.run(claim, steps)
+                ending = await self.handler.run(claim, steps)
         except TimeoutError:
-            return await self._judged(Transient(f"the run took longer than {self._limit_s:.0f} s"), claim)
+            return await self._judged(Transient(f"the run took longer than {self._limit_s:.0f} s"), claim, steps)
         except (LostLease, StoreUnavailable) as error:
             if isinstance(error, LostLease):
                 raise
-            return Release("store_away", None, describe(error))
+            return Release("store_away", None, describe(error)), ""
         except Exception as error:  # noqa: BLE001 - the one place where every error becomes an ending
-            return await self._judged(error, claim)
+            return await self._judged(error, claim, steps)
         await self._patiently(lambda: self._outages.answered(claim, looked_up=steps.looked_up))
-        return ending
+        return ending, ""
 
-    async def _judged(self, error: Exception, claim: Claim) -> Ending:
-        judged = await self._patiently(lambda: self._outages.judge(error, claim))
+    async def _judged(self, error: Exception, claim: Claim, steps: JobSteps) -> tuple[Ending, str]:
+        judged = await self._patiently(lambda: self._outages.judge(error, claim, looked_up=steps.looked_up))
         ending = decide(judged, claim.attempt, self._policy, self._rng)
         if isinstance(ending, Bury) and ending.reason in (Reason.ATTEMPTS_EXHAUSTED, Reason.INTERNAL_ERROR):
             await self.leave_failed_mark(claim)
-        return ending
+        return ending, judged.provider if isinstance(judged, Trouble) else ""
 
     async def leave_failed_mark(self, claim: Claim) -> None:
         """Best effort: the contact shows that its enrichment failed."""
         try:
             async with asyncio.timeout(MARK_S):
-                await self._handler.leave_failed_mark(claim)
+                await self.handler.leave_failed_mark(claim)
         except Exception as error:  # noqa: BLE001 - the job ends as it ends, whether the mark could be left or not
             log.info("failed_mark_not_left", job_id=claim.job_id, error=describe(error).error)
 
     async def hand_back(self, claim: Claim) -> None:
         """The way down: the job goes to the front of its lane, the try returned."""
+        release = Release("shutdown", None, Failure("handed back: the daemon ends"))
         with contextlib.suppress(LostLease, StoreUnavailable):
-            await self._settle(claim, Release("shutdown", None, Failure("handed back: the daemon ends")))
+            # Briefly: what cannot be handed back is taken over at the next start all the same.
+            await self._patiently(lambda: self._settle_once(claim, release, {}), within_s=HAND_BACK_S)
 
-    async def _settle(self, claim: Claim, ending: Ending, **more: Any) -> None:
-        await self._patiently(lambda: self._settle_once(claim, ending, more))
+    async def _settle(self, claim: Claim, ending: Ending, *, provider: str, **more: Any) -> None:
+        await self._patiently(lambda: self._settle_once(claim, ending, more, provider))
 
-    async def _settle_once(self, claim: Claim, ending: Ending, more: dict[str, Any]) -> None:
+    async def _settle_once(self, claim: Claim, ending: Ending, more: dict[str, Any], provider: str = "") -> None:
         match ending:
             case Complete():
                 detail = {"outcome": ending.outcome.value, "codes": list(ending.codes), **more}
@@ -120,7 +126,7 @@ class Runner:
                 await self._queue.retry_later(claim, ending)
                 self._report(Event.RETRYING, claim, delay_s=ending.delay_s, error=ending.failure.error, **more)
             case Release():
-                await self._release(claim, ending, more)
+                await self._release(claim, ending, more, provider)
             case Bury():
                 await self._queue.bury(claim, ending)
                 self._report(
@@ -133,21 +139,21 @@ class Runner:
                     **more,
                 )
 
-    async def _release(self, claim: Claim, ending: Release, more: dict[str, Any]) -> None:
-        if not await self._queue.release(claim, ending):
+    async def _release(self, claim: Claim, ending: Release, more: dict[str, Any], provider: str) -> None:
+        if not await self._queue.release(claim, ending, provider=provider):
             bury = Bury(Reason.THROTTLED_TOO_LONG, ending.failure)
             await self._settle_once(claim, bury, more)
             return
         event = Event.THROTTLED if ending.why == "throttled" else Event.QUEUED
         self._report(event, claim, why=ending.why, error=ending.failure.error, until_ms=ending.until_ms, **more)
 
-    async def _patiently(self, call: Callable[[], Any]) -> Any:
+    async def _patiently(self, call: Callable[[], Any], *, within_s: float | None = None) -> Any:
         """A verb is sent again while Redis is away and the lease may still be ours. Raises: StoreUnavailable."""
 
         @backoff.on_exception(
             backoff.expo,
             StoreUnavailable,
-            max_time=self._patience_s,
+            max_time=self._patience_s if within_s is None else within_s,
             factor=0.1,
             max_value=2.0,
             jitter=None,

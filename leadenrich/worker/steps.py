@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import backoff
@@ -15,24 +16,26 @@ from leadenrich.store.queue import Queue
 class JobSteps:
     """`patience_s` is how long a result waits for Redis to come back: about a lease, then the job is not ours."""
 
-    def __init__(self, queue: Queue, claim: Claim, *, patience_s: float) -> None:
+    def __init__(
+        self, queue: Queue, claim: Claim, *, patience_s: float, on_unknown: Callable[[], None] = lambda: None
+    ) -> None:
         self._queue = queue
         self._claim = claim
         self._patience_s = patience_s
+        self._on_unknown = on_unknown
         self._known = dict(claim.steps)
+        self.looked_up = False  # whether the property provider itself answered this run: a cached record proves nothing
 
     def get(self, name: str) -> StepRecord | None:
         return self._known.get(name)
-
-    @property
-    def looked_up(self) -> bool:
-        """Whether the property provider answered this job, now or in an earlier run."""
-        return any(name.startswith("lookup") and record.result is not None for name, record in self._known.items())
 
     async def intend(self, name: str) -> None:
         """Raises: LostLease; StoreUnavailable, at once: without Redis nothing new is begun."""
         # Only look-ups cost money: an intent of theirs without a result is an unknown purchase.
         record = await self._queue.checkpoint(self._claim, name, paid=name.startswith("lookup"))
+        before = self._known.get(name)
+        if record.unknown > (before.unknown if before else 0):
+            self._on_unknown()
         self._known[name] = record
 
     async def withdraw(self, name: str) -> None:
@@ -43,6 +46,8 @@ class JobSteps:
 
     async def record(self, name: str, result: bytes, *, cached: bool = False, credits: int = 0) -> None:
         """Raises: LostLease; StoreUnavailable, when Redis stayed away."""
+        if name.startswith("lookup") and not cached:
+            self.looked_up = True
         record = await self._patiently(name, result=result, cached=cached, credits=credits)
         self._known[name] = record
 
