@@ -91,6 +91,23 @@ class Access:
             raise _unknown("A token is needed: Authorization: Bearer with server.admin_token or server.viewer_token.")
         return session.role
 
+    async def admin(self, request: web.Request) -> None:
+        """Let those pass who may act, by Bearer token. A log-in's cookie counts for nothing here: browsers send it
+        whoever asks them to. Where no token is set, the loopback may act, except for pages of other sites.
+
+        Raises: Refused 401, 403.
+        """
+        if not self._tokens:
+            self._on_this_machine(request)
+            if not same_origin(request):
+                raise Refused(403, "The request was sent from another site's page.")
+            return
+        bearer = _bearer(request)
+        if bearer is None:
+            raise _unknown("A token is needed: Authorization: Bearer with server.admin_token; a log-in is not enough.")
+        if await self._role_of(bearer) != "admin":
+            raise Refused(403, "server.viewer_token looks without touching: this needs server.admin_token.")
+
     async def log_in(self, token: str) -> str:
         """The cookie's value for a new session. Raises: Refused 401, 429."""
         role = await self._role_of(token)

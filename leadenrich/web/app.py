@@ -16,6 +16,7 @@ from leadenrich.web.api import Api
 from leadenrich.web.connection import Hush, Limits, hang_up
 from leadenrich.web.dashboard import Dashboard
 from leadenrich.web.door import OnReceipt, log_receipt
+from leadenrich.web.leads import LeadsDoor
 from leadenrich.web.ports import Intake, Views
 from leadenrich.web.probes import Probes
 from leadenrich.web.problems import Refused, problem, problem_of
@@ -29,6 +30,7 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log: Final = structlog.get_logger(__name__)
 _DOOR: Final = web.AppKey("door", WebhookDoor)
+_LEADS: Final = web.AppKey("leads", LeadsDoor)
 _ACCESS: Final = web.AppKey("access", Access)
 _PROBES: Final = web.AppKey("probes", Probes)
 
@@ -68,13 +70,23 @@ def create_app(parts: WebParts) -> web.Application:
     )
     access = Access(parts.server, brake=Brake(parts.limits.log_in_s))
     probes = Probes(parts.health, parts.render_metrics, access, parts.server)
+    leads = LeadsDoor(
+        parts.intake,
+        access,
+        parts.ghl,
+        parts.queue,
+        bytes_max=parts.server.max_body_bytes,
+        body_s=parts.limits.body_s,
+        on_receipt=parts.on_receipt,
+    )
     app = _bare_app(parts.on_answer)
     app.router.add_post("/webhooks/ghl", door.signed)
     app.router.add_post("/webhooks/ghl/workflow", door.workflow)
+    app.router.add_post("/api/v1/leads", leads.post)
     app.add_routes(probes.routes())
     app.add_routes(Api(parts.views, access).routes())
     app.add_routes(Dashboard(parts.views, access, parts.health, body_s=parts.limits.body_s).routes())
-    app[_DOOR], app[_ACCESS], app[_PROBES] = door, access, probes
+    app[_DOOR], app[_LEADS], app[_ACCESS], app[_PROBES] = door, leads, access, probes
     return app
 
 
@@ -90,6 +102,7 @@ def create_probe_app(
 def reconfigure(app: web.Application, server: ServerSettings, ghl: GhlSettings, queue: QueueSettings) -> None:
     """Take new keys, tokens, locations and windows while serving: all, or none when it raises ValueError."""
     app[_DOOR].configure(ghl, queue)  # the one that can refuse comes first
+    app[_LEADS].configure(ghl, queue)
     app[_ACCESS].configure(server)
     app[_PROBES].configure(server)
 

@@ -86,12 +86,12 @@ def location_of(served: Set[str], contact_id: str, told: str | None) -> str | No
     Raises: Refused 422, without a contact id, or where no location is told and several are configured.
     """
     if not contact_id:
-        raise Refused(422, "The event has no contact id.")
+        raise Refused(422, "There is no contact id.")
     location_id = an_id(told, "The location id")
     if location_id:
         return location_id if location_id in served else None
     if len(served) != 1:
-        raise Refused(422, "The event has no location id, and not exactly one location is configured.")
+        raise Refused(422, "There is no location id, and not exactly one location is configured.")
     return next(iter(served))
 
 

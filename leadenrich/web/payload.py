@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -86,6 +86,10 @@ class WorkflowEvent(msgspec.Struct):
     phone: Text = None
     tags: str | list[Text] | None = None
 
+    @property
+    def told_location(self) -> Text:
+        return self.location_id or (self.location.id if self.location else None)
+
 
 class _CustomData(msgspec.Struct, rename="camel"):
     custom_data: Any = None
@@ -143,12 +147,14 @@ def signed_lead(event: SignedEvent, kind: EventKind, contact_id: str, location_i
     )
 
 
-def workflow_lead(event: WorkflowEvent, contact_id: str, location_id: str) -> Lead:
+def workflow_lead(
+    event: WorkflowEvent, contact_id: str, location_id: str, kind: Literal["workflow", "api"] = "workflow"
+) -> Lead:
     told: list[Text] | None = [*event.tags.split(",")] if isinstance(event.tags, str) else event.tags
     return Lead(
         location_id=location_id,
         contact_id=contact_id,
-        kind="workflow",
+        kind=kind,
         address=PostalAddress(
             line1=clean(event.address1),
             city=clean(event.city),

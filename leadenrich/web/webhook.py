@@ -112,8 +112,7 @@ class WebhookDoor:
             )
         event = decode(body.plain, WorkflowEvent)
         contact_id = an_id(event.contact_id, "The contact id")
-        told = event.location_id or (event.location.id if event.location else None)
-        location_id = location_of(rules.locations, contact_id, told)
+        location_id = location_of(rules.locations, contact_id, event.told_location)
         lane = lane_of(request)
         if location_id is None:
             return self._door.ignore("unknown location")

@@ -24,6 +24,7 @@ from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.views import BadCursor, JobPage, JobQuery, JobView, ProviderView, Stats
 from leadenrich.telemetry.health import Health
 from leadenrich.web.app import Limits, WebParts, WebServer, create_app
+from leadenrich.web.ports import Intake
 
 LOCATION = "ve9EPM428h8vShlRW1KT"
 TOKEN = "shared-secret-goes-here"
@@ -152,6 +153,19 @@ class Web:
         response, answer = await self.call("POST", f"/webhooks/ghl/workflow{query}", data=raw, headers=sent)
         return response.status, answer
 
+    async def lead(self, body: bytes | dict[str, Any], query: str = "", **headers: str) -> tuple[int, Any]:
+        """POST one lead to the API with the admin token."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", "Authorization": f"Bearer {ADMIN}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        response, answer = await self.call("POST", f"/api/v1/leads{query}", data=raw, headers=sent)
+        return response.status, answer
+
+    async def lines(self, *lines: bytes | dict[str, Any], query: str = "", **headers: str) -> tuple[int, Any]:
+        """POST NDJSON to the API with the admin token."""
+        raw = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+        return await self.lead(raw, query, Content_Type="application/x-ndjson", **headers)
+
     async def raw(self, request: bytes, within_s: float = 5.0) -> bytes:
         """Send bytes as they are; everything that comes back until the server hangs up."""
         reader, writer = await asyncio.open_connection(*self.server.address)
@@ -189,7 +203,10 @@ def start_web() -> StartWeb:
 
     @asynccontextmanager
     async def start(
-        server: dict[str, Any] | None = None, ghl: dict[str, Any] | None = None, limits: Limits | None = None
+        server: dict[str, Any] | None = None,
+        ghl: dict[str, Any] | None = None,
+        limits: Limits | None = None,
+        intake: Intake | None = None,
     ) -> AsyncIterator[Web]:
         usual_ghl = {
             "public_keys": (public_pem(KEY),),
@@ -203,7 +220,7 @@ def start_web() -> StartWeb:
             server=ServerSettings(**(tokens | (server or {}))),
             ghl=GhlSettings(**(usual_ghl | (ghl or {}))),
             queue=QueueSettings(),
-            intake=FakeIntake(),
+            intake=intake or FakeIntake(),
             views=FakeViews(),
             health=Health(),
             render_metrics=lambda: b"leadenrich_up 1\n",
