@@ -26,6 +26,7 @@ from leadenrich.store.views import JobView, Views
 BACKOFF_S = 0.2
 LOOK_S = 0.1
 ENDS_WITHIN_S = 120.0
+ANSWER_S = 15.0
 PORT = 8080
 
 
@@ -96,7 +97,7 @@ async def _show(
     jobs: dict[str, DemoLead] = {}
     began = time.monotonic()
     with DemoTable(len(leads), summary_table=table) as screen:
-        async with aiohttp.ClientSession() as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as session:
             for lead in leads:
                 jobs[await _send(session, f"{running.url}/webhooks/ghl", lead, sandbox)] = lead
                 screen.show(lead, Line(state="QUEUED"))

@@ -28,12 +28,12 @@ from leadenrich.telemetry.health import Half, Health, watchdog_interval
 from leadenrich.telemetry.logs import configure
 from leadenrich.telemetry.metrics import Metrics
 from leadenrich.web.server import CannotListen
-from leadenrich.worker.identity import NameTaken, default_name, hold_name
+from leadenrich.worker.identity import NameTaken, default_name, hold_name, refuse_rival
 from leadenrich.worker.maintenance import every
 
 log = structlog.get_logger("leadenrich.daemon")
 
-STORE_LOOK_S = 5.0
+STORE_LOOK_S = 10.0
 LAG_LOOK_S = 1.0
 
 Reload: TypeAlias = Callable[[], Config]
@@ -120,6 +120,8 @@ async def _run(
         probe_ms=round(options.probe_s * 1000),
     )
     await queue.open()
+    if "worker" in halves and not connection.embedded:
+        await refuse_rival(queue, lease_s=config.queue.lease)
     report = Reporter(metrics)
     async with AsyncExitStack() as stack:
         worker = web = None
@@ -144,7 +146,7 @@ async def _run(
             await stack.enter_async_context(open_probe(config, metrics=metrics, health=health))
         async with asyncio.TaskGroup() as group:
             if options.signals:
-                stack.enter_context(_signals(stop, lambda: _reload(options.reload, web, health)))
+                stack.enter_context(_signals(stop, lambda: _reload(options.reload, web, worker, health)))
             running = Running(web.url if web else None, queue, connection, metrics, health, worker, stop)
             group.create_task(every(STORE_LOOK_S, stop, lambda: _look_at_store(running)), name="store-look")
             group.create_task(_measure_lag(metrics, stop), name="lag")
@@ -168,7 +170,6 @@ async def _look_at_store(running: Running) -> None:
     health = running.health
     halves: tuple[Half, ...] = ("web", "worker")
     try:
-        await running.connection.execute("PING")
         paused = await Switches(running.connection, running.queue.keys).all()
     except StoreUnavailable as error:
         for half in halves:
@@ -228,7 +229,7 @@ def _signals(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _reload(read: Reload | None, web: WebHalf | None, health: Health) -> None:
+def _reload(read: Reload | None, web: WebHalf | None, worker: WorkerHalf | None, health: Health) -> None:
     """All or nothing: a configuration that cannot be used changes nothing, and the log says why."""
     if read is None:
         log.warning("reload_refused", note="this daemon was not started from a configuration file")
@@ -238,9 +239,15 @@ def _reload(read: Reload | None, web: WebHalf | None, health: Health) -> None:
         config = read()
         if web is not None:
             web.reconfigure(config)
+        if worker is not None:
+            worker.reconfigure(config)
     except ValueError as error:
         log.error("reload_refused", error=str(error), note="the old configuration stays in force")
     else:
         configure(config.log, secrets=secret_values(config))
-        log.info("reloaded", note="keys, tokens of the doors, windows and the log; the rest at the next start")
+        log.info(
+            "reloaded",
+            note="in force: keys, tokens, locations, provider rates, mapping, rules, dedup of the doors, log; "
+            "addresses, Redis, queue and worker slots change at the next start",
+        )
     health.ready()

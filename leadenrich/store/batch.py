@@ -34,6 +34,8 @@ class Batcher(Generic[Item, Answer]):
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
                 try:
                     answers = await self._send([item for item, _ in batch])
+                    if len(answers) != len(batch):
+                        raise RuntimeError(f"{len(batch)} items sent, {len(answers)} answers came")
                 except BaseException as error:
                     for _, future in batch:
                         if not future.done():

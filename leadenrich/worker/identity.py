@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -10,6 +11,8 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from leadenrich.store.queue import Queue
 
 
 class NameTaken(Exception):
@@ -37,3 +40,19 @@ def hold_name(name: str, redis_url: str, queue: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+async def refuse_rival(queue: Queue, *, lease_s: float) -> None:
+    """A lock file sees this host only; on another one, a beat that goes on tells. Raises: NameTaken, StoreUnavailable.
+
+    Costs a third of a lease, and only where the last daemon of this name ran on another host.
+    """
+    before = await queue.last_beat()
+    if before is None or before[1] in ("", socket.gethostname()):
+        return
+    await asyncio.sleep(lease_s / 3 + 0.5)
+    after = await queue.last_beat()
+    if after is not None and after[0] != before[0]:
+        raise NameTaken(
+            f'a leadenrich named "{queue.worker}" is running on {before[1]}: set worker.name to another one'
+        )

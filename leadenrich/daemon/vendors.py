@@ -1,0 +1,125 @@
+"""The two vendors' clients and the enrichment that uses them: what a reload replaces as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from leadenrich.config import Config
+from leadenrich.core.errors import Trouble
+from leadenrich.daemon.clock import now_ms
+from leadenrich.enrich.mapping import compile_mapping
+from leadenrich.enrich.needs import Clock
+from leadenrich.enrich.pipeline import Choices, Pipeline
+from leadenrich.enrich.rules import compile_rules
+from leadenrich.providers.ghl import Ghl, provider_name
+from leadenrich.providers.pace import Pace, Turnstile
+from leadenrich.providers.realestateapi import RealEstateApi
+from leadenrich.store.connection import Connection
+from leadenrich.store.limiter import SharedPace
+from leadenrich.store.purchases import Purchases
+from leadenrich.store.queue import Queue
+from leadenrich.store.sightings import Sightings
+from leadenrich.telemetry.metrics import Metrics
+
+log = structlog.get_logger("leadenrich.daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """One configuration's clients. `close` when no job uses them any more."""
+
+    rea: RealEstateApi
+    ghl: Ghl
+    pipeline: Pipeline
+
+    async def check(self, provider: str) -> None:
+        """One free call to the provider named. Raises: Trouble, when it does not serve us."""
+        if provider == "realestateapi":
+            await self.rea.key_info()
+        elif provider.startswith("ghl:"):
+            await self.ghl.location(provider.removeprefix("ghl:"))
+
+    async def warm(self, locations: list[str]) -> dict[str, Trouble]:
+        """Opens connections and reads field ids, side by side; who did not answer, and how, by provider."""
+        began = time.monotonic()
+        calls = {"realestateapi": self.rea.key_info()} | {
+            provider_name(location): self.ghl.custom_fields(location) for location in locations
+        }
+        answers = await asyncio.gather(*calls.values(), return_exceptions=True)
+        troubles: dict[str, Trouble] = {}
+        for provider, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, Trouble):
+                troubles[provider] = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+        log.debug("providers_warm", seconds=round(time.monotonic() - began, 3))
+        return troubles
+
+    async def close(self) -> None:
+        await self.rea.close()
+        await self.ghl.close()
+
+
+class TimedPace:
+    """A turnstile whose waits are measured."""
+
+    def __init__(self, pace: Turnstile, waited: Callable[[float], None]) -> None:
+        self._pace = pace
+        self._waited = waited
+
+    async def take(self) -> None:
+        began = time.monotonic()
+        await self._pace.take()
+        self._waited(time.monotonic() - began)
+
+
+def open_vendors(
+    config: Config, connection: Connection, queue: Queue, *, metrics: Metrics, clock: Clock, full_since: float
+) -> Vendors:
+    """Builds the clients; nothing is connected yet. `full_since` see Pace. Raises: SettingFaults."""
+    pace: Turnstile = Pace(config.worker.rate_per_second, full_since=full_since)
+    if config.worker.rate_scope == "shared":
+        pace = SharedPace(connection, "realestateapi", config.worker.rate_per_second)
+    timed = TimedPace(pace, lambda seconds: metrics.limiter_wait("realestateapi", seconds))
+
+    def on_call(provider: str, endpoint: str, status: int | None, seconds: float) -> None:
+        metrics.provider_call(provider, endpoint, "error" if status is None else status, seconds)
+        log.debug("provider_call", provider=provider, endpoint=endpoint, status=status, seconds=round(seconds, 3))
+
+    rea = RealEstateApi(config.realestateapi, now_ms=now_ms, paces=(timed,), on_call=on_call, full_since=full_since)
+    ghl = Ghl(config.ghl, now_ms=now_ms, on_call=on_call)
+    purchases = Purchases(
+        connection,
+        rea,
+        config.realestateapi,
+        flight_s=config.realestateapi.timeout + turn_s(config) + 15,
+        on_credit=metrics.credits.inc,
+        on_cached=metrics.cache_hits.inc,
+    )
+    sightings = Sightings(connection, queue.keys)
+    pipeline = Pipeline(
+        ghl,
+        purchases,
+        sightings,
+        sightings,
+        clock,
+        mapping=compile_mapping(config.enrichment.preset, config.mapping),
+        rules=compile_rules(config.enrichment.preset, config.rules),
+        choices=Choices(
+            address_fields=config.ghl.address_fields,
+            notes=config.ghl.notes,
+            second_spelling=config.realestateapi.second_spelling,
+        ),
+    )
+    return Vendors(rea, ghl, pipeline)
+
+
+def turn_s(config: Config) -> float:
+    """How long a job may wait for its turn at the limiter when all others of the process go first."""
+    rates = [rate for rate in (config.worker.rate_per_second, config.realestateapi.rate_per_second) if rate]
+    return config.worker.concurrency / min(rates) if rates else 0.0
