@@ -16,6 +16,7 @@ import structlog
 
 from leadenrich.config import Config, secret_values, without_password
 from leadenrich.daemon.clock import SystemClock
+from leadenrich.daemon.depth import DepthGauge
 from leadenrich.daemon.reporter import Reporter
 from leadenrich.daemon.web_half import WebHalf, open_probe, open_web
 from leadenrich.daemon.worker_half import WorkerHalf, open_worker
@@ -24,6 +25,7 @@ from leadenrich.store.connection import Connection, open_redis
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
 from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
+from leadenrich.store.views import Views
 from leadenrich.telemetry.health import Half, Health, watchdog_interval
 from leadenrich.telemetry.logs import configure
 from leadenrich.telemetry.metrics import Metrics
@@ -123,6 +125,8 @@ async def _run(
     if "worker" in halves and not connection.embedded:
         await refuse_rival(queue, lease_s=config.queue.lease)
     report = Reporter(metrics)
+    depth = DepthGauge(Views(connection, queue.keys))
+    metrics.watch_queue(depth.shown)
     async with AsyncExitStack() as stack:
         worker = web = None
         if "worker" in halves:
@@ -149,6 +153,7 @@ async def _run(
                 stack.enter_context(_signals(stop, lambda: _reload(options.reload, web, worker, health)))
             running = Running(web.url if web else None, queue, connection, metrics, health, worker, stop)
             group.create_task(every(STORE_LOOK_S, stop, lambda: _look_at_store(running)), name="store-look")
+            group.create_task(every(STORE_LOOK_S, stop, depth.refresh), name="depth")
             group.create_task(_measure_lag(metrics, stop), name="lag")
             work = group.create_task(worker.run(stop), name="worker") if worker else None
             _start_watchdog(group, health, worker, stop)
