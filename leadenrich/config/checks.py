@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from leadenrich.config.faults import ConfigFaults, Fault
+from leadenrich.config.redis_urls import redis_url_fault
 from leadenrich.config.secret import Secret
 from leadenrich.config.settings import Config
-from leadenrich.config.urls import base_url_fault, host_fault, is_loopback, redis_url_fault, split_listen
+from leadenrich.config.urls import base_url_fault, host_fault, is_loopback, split_listen
 
 # What the enrichment writes to a contact. A trigger among them would start work by its own result, for ever.
 OUTCOME_TAGS: Final = frozenset({"qualified", "review", "enrich_no_match", "enrich_no_address"})

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-REDIS_SCHEMES: Final = ("redis", "rediss", "unix", "fakeredis")  # those that the store opens
 MASK: Final = "********"
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?\Z")
@@ -71,22 +70,6 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
-def redis_url_fault(url: str) -> str | None:
-    """Why this is no address of a Redis; None when it is."""
-    scheme, colon, rest = url.partition("://")
-    if not colon or scheme not in REDIS_SCHEMES:
-        found = f", found {scheme}://" if colon and scheme.replace("+", "").isalnum() else ""
-        return f"must begin with one of {', '.join(f'{known}://' for known in REDIS_SCHEMES)}{found}"
-    if scheme == "fakeredis":
-        return None
-    if scheme == "unix":
-        return None if rest.partition("@")[2].startswith("/") or rest.startswith("/") else "must name a socket's path"
-    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].rpartition("@")[2].partition("/")
-    if slash and path and not (path.isascii() and path.isdigit()):
-        return "must end in the number of a database: redis-py takes any other word for database 0"
-    return _node_fault(authority)
-
-
 def split_listen(listen: str) -> tuple[str, int]:
     """`host:port` or `[v6]:port` in two. Raises ValueError with what is wrong."""
     host, colon, port = listen.rpartition(":")
@@ -133,15 +116,3 @@ def _parsed(host: str) -> IpAddress | None:
 
 def _is_host_name(host: str) -> bool:
     return _HOST_NAME.match(host) is not None and _NUMBER_LIKE.match(host) is None
-
-
-def _node_fault(node: str) -> str | None:
-    host, colon, port = node.rpartition(":")
-    if not colon or node.endswith("]"):
-        host, port = node, "6379"
-    host = host.removeprefix("[").removesuffix("]")
-    if host and host_fault(host) is not None:
-        return "has a host that is neither a name nor an IP address"
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
-        return "has a port that is not from 1 to 65535"
-    return None if host else "names no host"

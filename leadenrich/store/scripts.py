@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -40,12 +41,15 @@ class Script:
 
     async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Raises: StoreUnavailable."""
+        began = time.perf_counter()
         try:
             return await self._run(keys, args)
         except StoreUnavailable as error:
             if not error.__cause__ or not self._connection.may_have_run(error.__cause__):
                 raise
             return await self._run(keys, args)
+        finally:
+            self._connection.on_script(self.name, time.perf_counter() - began)
 
     async def _run(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
         try:
