@@ -20,6 +20,7 @@ from leadenrich.config import Config, MappingEntry
 from leadenrich.core.job import TRANSITIONS, Event, JobState, Outcome, Reason
 from leadenrich.store.schema import Keys
 from leadenrich.store.switches import PauseKind
+from leadenrich.telemetry.metrics import Metrics, QueueDepth
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "leadenrich"
@@ -206,6 +207,15 @@ def test_every_name_of_a_lead_s_end_is_explained(kind: type[JobState | Outcome |
 
 def test_every_event_is_named() -> None:
     assert not [event.value for event in Event if f"`{event.value}`" not in README]
+
+
+def test_every_metric_that_is_told_exists() -> None:
+    metrics = Metrics(process=False)
+    metrics.watch_queue(QueueDepth)
+    known = set(re.findall(r"^# TYPE (\w+)", metrics.render().decode(), re.MULTILINE))
+    told = {name for path in DOCUMENTS for name in re.findall(r"`(leadenrich_\w+)", path.read_text("utf-8"))}
+    assert told
+    assert not sorted(told - known)
 
 
 def test_every_kind_of_pause_is_explained() -> None:
