@@ -104,7 +104,7 @@ local function take(id, alone, probe)
   move(counts, fields[1], "QUEUED", "PROCESSING")
   announce(events, prefix .. "tl:" .. id, now, "started", id,
     { contact = fields[3], location = fields[2], lane = fields[1], tries = tries }, '{"by":"' .. owner .. '"}')
-  return { id, token, fields[1], fields[2], fields[3], tries, fields[5], fields[6] or "0", alone and "1" or "0",
+  return { id, token, fields[1], fields[2], fields[3], int(tries), fields[5], fields[6] or "0", alone and "1" or "0",
     probe and "1" or "0", fields[8], (generation > 1 or fields[10]) and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
     fields[9] and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
 end

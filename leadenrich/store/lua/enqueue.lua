@@ -43,10 +43,15 @@ local function remember(lead, with_address)
   redis.call("PEXPIRE", lead.seen, seen_ms)
 end
 
+-- An answer that is not the same when asked again is kept with the id it was given to.
+local function answered(lead, verb, text)
+  redis.call("HSET", lead.seen, "by", lead.id .. "|" .. verb .. "|" .. text)
+  return { verb, text }
+end
+
 local function duplicate(lead, id)
-  redis.call("HSET", lead.seen, "by", lead.id .. "|" .. id)
   if lead.delivery_ms > 0 then redis.call("SET", lead.dedup, id, "PX", int(lead.delivery_ms)) end
-  return { "duplicate", id }
+  return answered(lead, "duplicate", id)
 end
 
 local function replace_waiting(lead)
@@ -131,7 +136,7 @@ function kinds.update(lead)
   end
   if not lead.last_fp and not lead.last_job and not unknown_updates then
     remember(lead, true)
-    return { "ignored", "contact never seen" }
+    return answered(lead, "ignored", "contact never seen")
   end
   if lead.last_fp == lead.fp then
     remember(lead, false)
@@ -180,8 +185,8 @@ for i = 0, (#ARGV - 5) / 12 - 1 do
     lead.last_state = lead.last_job and redis.call("HGET", prefix .. "job:" .. lead.last_job, "state")
     lead.tail = seen[6] or lead.last_job  -- the last of the contact's row: who comes next waits behind it
     lead.tail_state = lead.tail and redis.call("HGET", prefix .. "job:" .. lead.tail, "state")
-    local before, answered = string.match(seen[7] or "", "^([^|]*)|(.*)$")
-    answers[#answers + 1] = before == lead.id and { "duplicate", answered } or kinds[lead.kind](lead)
+    local before, verb, text = string.match(seen[7] or "", "^([^|]*)|([^|]*)|(.*)$")
+    answers[#answers + 1] = before == lead.id and { verb, text } or kinds[lead.kind](lead)
   end
 end
 return answers

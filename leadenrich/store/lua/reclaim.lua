@@ -27,8 +27,7 @@ end
 if beat ~= "" then
   if tonumber(score) ~= tonumber(beat) then return "alive" end
 else
-  local worker = string.match(owner, "^(.*)/[^/]*$")
-  local same_worker = string.sub(f[1], 1, #worker + 1) == worker .. "/"
+  local same_worker = string.match(f[1], "^(.*)/[^/]*$") == string.match(owner, "^(.*)/[^/]*$")
   if not same_worker or string.sub(f[1], 1, #owner + 1) == owner .. ":" then return "alive" end
 end
 local now = now_ms()
