@@ -19,7 +19,7 @@ from leadenrich.web.problems import Refused
 
 LIMIT_DEFAULT: Final = 50
 
-_JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -52,7 +52,7 @@ class Api:
         await self._access.role(request)
         job_id = request.match_info["id"]
         try:
-            job = await self._views.job(job_id) if _JOB_ID.fullmatch(job_id) else None
+            job = await self._views.job(job_id) if JOB_ID.fullmatch(job_id) else None
         except StoreUnavailable:
             raise _away() from None
         if job is None:

@@ -1,53 +1,29 @@
-"""The HTML: every value that is put in goes through `escape`; no script, no inline style."""
+"""The pages besides the job's own: log-in, trouble, and the overview. `escape` stands around every value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 from typing import Final
+from urllib.parse import urlencode
 
-import msgspec
-
-from leadenrich.core.job import JobState, Lane
+from leadenrich.core.job import JobState, Lane, Outcome
+from leadenrich.store.views import JobQuery
 from leadenrich.telemetry.health import HealthReport
+from leadenrich.web.frame import cell, framed, moment, page, row, row_head, state_of, table
+from leadenrich.web.shown import JobShown, JobsShown, ProviderShown, StatsShown
+from leadenrich.web.story import age, clock
 
 _STATES: Final = tuple(JobState)
 
 
-class ProviderShown(msgspec.Struct):
-    paused: str | None = None
-    until: str | None = None
-
-
-class StatsShown(msgspec.Struct):
-    """The part of `/api/v1/stats` that the page shows."""
-
-    lanes: dict[str, dict[str, int]] = {}
-    oldest_waiting_seconds: float | None = None
-    providers: dict[str, ProviderShown] = {}
-    paused: str | None = None
-
-
-class JobShown(msgspec.Struct):
-    id: str
-    state: str
-    lane: str = ""
-    contact_id: str = ""
-    created_at: str | None = None
-    outcome: str | None = None
-    reason: str | None = None
-
-
-class JobsShown(msgspec.Struct):
-    jobs: list[JobShown] = []
-
-
-def login_page(message: str = "") -> str:
+def login_page(message: str = "", then: str = "") -> str:
+    """`then` is the path to go to afterwards."""
     said = f'<p class="bad" role="alert">{escape(message)}</p>' if message else ""
-    return _page(
+    goal = f'<input type="hidden" name="then" value="{escape(then)}">' if then else ""
+    return page(
         "Log in",
         f"""<main class="narrow"><h1>leadenrich</h1>{said}
-<form method="post" action="/login">
+<form method="post" action="/login">{goal}
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Log in</button>
@@ -57,44 +33,27 @@ def login_page(message: str = "") -> str:
 
 
 def trouble_page(message: str) -> str:
-    return _page("Trouble", f'<main class="narrow"><h1>leadenrich</h1><p class="bad">{escape(message)}</p></main>')
+    back = '<p><a href="/">Overview</a></p>'
+    return page("Trouble", f'<main class="narrow"><h1>leadenrich</h1><p class="bad">{escape(message)}</p>{back}</main>')
 
 
-def overview_page(stats: StatsShown, jobs: JobsShown, health: HealthReport, csrf: str | None) -> str:
-    """`csrf` is the session's; None without a log-in, where there is nothing to log out of."""
-    return _page(
-        "Overview",
-        f"""<header><h1>leadenrich</h1>{_logout(csrf)}</header>
-<main>
-{_notices(stats, health)}
-<section><h2>Queue</h2>{_queue_table(stats)}
-<p>Oldest waiting: <strong>{escape(_age(stats.oldest_waiting_seconds))}</strong></p></section>
-<section><h2>Newest jobs</h2>{_jobs_table(jobs.jobs)}</section>
-</main>""",
-    )
+def overview_page(stats: StatsShown, jobs: JobsShown, query: JobQuery, health: HealthReport, csrf: str | None) -> str:
+    content = f"""{_notices(stats, health)}
+<div class="beside">
+<section aria-labelledby="queue"><h2 id="queue">Queue</h2>{_queue(stats)}</section>
+<section aria-labelledby="providers"><h2 id="providers">Providers</h2>{_providers(stats)}</section>
+</div>
+<section aria-labelledby="jobs"><h2 id="jobs">{"Jobs found" if filter_of(query) else "Newest jobs"}</h2>
+{_search(query)}
+{_jobs(jobs, query)}</section>"""
+    return framed("Overview", "Overview", content, csrf)
 
 
-def _page(title: str, body: str) -> str:
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)} · leadenrich</title>
-<link rel="stylesheet" href="/static/style.css">
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-
-
-def _logout(csrf: str | None) -> str:
-    if csrf is None:
-        return ""
-    hidden = f'<input type="hidden" name="csrf" value="{escape(csrf)}">'
-    return f'<form method="post" action="/logout">{hidden}<button class="quiet">Log out</button></form>'
+def filter_of(query: JobQuery) -> dict[str, str]:
+    """The members of a query that choose; as they stand in the address."""
+    told = {"q": query.q, "state": query.state, "lane": query.lane}
+    told |= {"contact": query.contact, "location": query.location}
+    return {name: str(value) for name, value in told.items() if value}
 
 
 def _notices(stats: StatsShown, health: HealthReport) -> str:
@@ -102,54 +61,85 @@ def _notices(stats: StatsShown, health: HealthReport) -> str:
     told += [f"The queue is paused: {stats.paused}"] if stats.paused else []
     told += [f"{part}: {note}" for part, note in health.notes.items()]
     told += [
-        f"{name} is paused: {provider.paused}" + (f" until {provider.until}" if provider.until else "")
+        f"{name} is {_paused(provider)}"
         for name, provider in stats.providers.items()
         if provider.paused and name not in health.notes
     ]
-    return "".join(f'<p class="bad" role="status">{escape(line)}</p>' for line in told)
+    return "".join(f'<p class="bad">{escape(line)}</p>' for line in told)
 
 
-def _queue_table(stats: StatsShown) -> str:
-    head = "".join(f'<th scope="col">{escape(state)}</th>' for state in _STATES)
+def _paused(provider: ProviderShown) -> str:
+    return f"paused: {provider.paused}" + (f", until {clock(provider.until)}" if provider.until else "")
+
+
+def _queue(stats: StatsShown) -> str:
+    """States down, lanes across: three columns fit on any screen."""
     rows = "".join(
-        f'<tr><th scope="row">{escape(lane)}</th>'
-        + "".join(f'<td class="number">{stats.lanes.get(lane, {}).get(state, 0):,}</td>' for state in _STATES)
-        + "</tr>"
-        for lane in Lane
+        row(
+            row_head(f'<a href="/?state={state}">{state_of(state)}</a>'),
+            *(cell(_count(stats, lane, state), "number") for lane in Lane),
+        )
+        for state in _STATES
     )
-    return _table(f'<th scope="col">Lane</th>{head}', rows)
+    outcomes = [f"{name} {stats.totals[f'outcome:{name}']:,}" for name in Outcome if f"outcome:{name}" in stats.totals]
+    ended = f"<p>Outcomes so far: {escape(', '.join(outcomes))}.</p>" if outcomes else ""
+    return f"""{table("Jobs by state and lane", ("State", *Lane), rows)}
+<p>Oldest waiting: <strong>{escape(age(stats.oldest_waiting_seconds))}</strong>. Ended in the last minute:
+<strong>{stats.rates.get("finished_per_minute", 0):,.0f}</strong>.</p>{ended}"""
 
 
-def _jobs_table(jobs: Iterable[JobShown]) -> str:
+def _count(stats: StatsShown, lane: Lane, state: JobState) -> str:
+    count = stats.lanes.get(lane, {}).get(state, 0)
+    return f'<a href="/?state={state}&amp;lane={lane}">{count:,}</a>' if count else "0"
+
+
+def _providers(stats: StatsShown) -> str:
     rows = "".join(
-        f'<tr><td><a href="/api/v1/jobs/{escape(job.id)}">{escape(job.id)}</a></td>'
-        f'<td class="state {escape(job.state.lower())}">{escape(job.state)}</td>'
-        f"<td>{escape(job.outcome or job.reason or '')}</td><td>{escape(job.lane)}</td>"
-        f"<td>{escape(job.contact_id)}</td><td>{_time(job.created_at)}</td></tr>"
-        for job in jobs
+        row(
+            row_head(escape(name).replace(":", ":<wbr>")),
+            cell(
+                escape(_paused(provider)) if provider.paused else "takes calls", "bad-text" if provider.paused else ""
+            ),
+            cell("–" if provider.credits_today is None else f"{provider.credits_today:,}", "number"),
+        )
+        for name, provider in stats.providers.items()
     )
+    unknown = stats.totals.get("unknown_purchases", 0)
+    lost = f'<p class="dim">{unknown:,} look-ups cut off by a crash, charged or not.</p>' if unknown else ""
+    return table("Providers", ("Provider", "State", "Credits today"), rows) + lost
+
+
+def _search(query: JobQuery) -> str:
+    choices = "".join(
+        f'<option value="{state}"{" selected" if query.state == state else ""}>{state}</option>' for state in _STATES
+    )
+    clear = '<a href="/">Show all</a>' if filter_of(query) else ""
+    return f"""<form method="get" action="/" role="search" class="search">
+<p><label for="q">Name, address, phone, e-mail or id</label>
+<input id="q" name="q" type="search" value="{escape(query.q or "")}"></p>
+<p><label for="state">State</label><select id="state" name="state"><option value="">any</option>{choices}</select></p>
+<p><button>Find</button> {clear}</p>
+</form>"""
+
+
+def _jobs(jobs: JobsShown, query: JobQuery) -> str:
+    rows = "".join(_job(job) for job in jobs.jobs)
+    further = ""
+    if jobs.next_cursor:
+        address = urlencode(filter_of(query) | {"cursor": jobs.next_cursor})
+        further = f'<p><a href="/?{escape(address)}" rel="next">Further jobs</a></p>'
     if not rows:
-        return '<p class="dim">No job yet. The first webhook makes one.</p>'
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("Job", "State", "Outcome", "Lane", "Contact", "Came in (UTC)")
+        none = "No job fits." if filter_of(query) else "No job yet. The first webhook makes one."
+        return f'<p class="dim">{none}</p>{further}'
+    return table("Jobs", ("Lead", "State", "Outcome", "Lane", "Came in (UTC)"), rows, "jobs") + further
+
+
+def _job(job: JobShown) -> str:
+    where = f'<span class="dim">{escape(job.address)}</span>' if job.address else ""
+    return row(
+        row_head(f'<a href="/jobs/{escape(job.id)}">{escape(job.title or job.id)}</a>{where}'),
+        cell(state_of(job.state)),
+        cell(escape(job.outcome or job.reason or "")),
+        cell(escape(job.lane), "lane"),
+        cell(moment(job.created_at)),
     )
-    return _table(head, rows)
-
-
-def _table(head: str, rows: str) -> str:
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-
-
-def _time(moment: str | None) -> str:
-    """ISO 8601 to the second, for people; the exact value for programs."""
-    if not moment:
-        return ""
-    return f'<time datetime="{escape(moment)}">{escape(moment[:19].replace("T", " "))}</time>'
-
-
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return "nothing waits"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

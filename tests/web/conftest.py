@@ -86,6 +86,7 @@ class FakeViews:
     def __init__(self) -> None:
         self.listed: list[JobView] = [job_view()]
         self.asked: list[JobQuery] = []
+        self.next_cursor: str | None = None
         self.away = False
 
     def _here(self) -> None:
@@ -101,7 +102,7 @@ class FakeViews:
         if query.cursor == "nonsense":
             raise BadCursor(query.cursor)
         self.asked.append(query)
-        return JobPage(self.listed, None)
+        return JobPage([job for job in self.listed if query.state in (None, job.state)], self.next_cursor)
 
     async def stats(self) -> Stats:
         self._here()
@@ -182,6 +183,12 @@ class Web:
 
 def sign(body: bytes, key: Ed25519PrivateKey = KEY) -> str:
     return base64.b64encode(key.sign(body)).decode()
+
+
+@pytest.fixture(scope="session")
+def a_job() -> Callable[..., JobView]:
+    """`a_job(id=…, state=…)`: a job as the store shows it."""
+    return job_view
 
 
 @pytest.fixture(scope="session")

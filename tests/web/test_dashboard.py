@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
+
+from leadenrich.core.job import JobState, Lane
+from leadenrich.store.views import JobQuery
 
 Web = Any
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -99,17 +104,69 @@ async def test_changed_tokens_end_all_log_ins(web: Web) -> None:
 async def test_what_comes_from_outside_stays_text(web: Web) -> None:
     names = ("id", "state", "lane", "contact_id", "outcome", "created_at")
     web.views.listed = [msgspec.structs.replace(web.views.listed[0], **dict.fromkeys(names, text)) for text in NASTY]
+    web.views.next_cursor = NASTY[1]
     web.health.note("realestateapi", NASTY[0])
     await log_in(web)
-    _, page = await web.call("GET", "/")
+    _, page = await web.call("GET", "/", params={"q": NASTY[1]})
     assert "<script" not in page
     assert "<img" not in page
     assert page.count("<h1>") == 1
     assert "&lt;script&gt;" in page
+    assert "/jobs/&lt;script" in page
+
+
+async def test_the_newest_jobs_are_of_all_states(web: Web, a_job: Callable[..., Any]) -> None:
+    """Many failures hide no success, and a job that moves meanwhile is shown once."""
+    listed = [a_job(id=f"00failed{n:02}", state="FAILED_FINAL") for n in range(30)]
+    web.views.listed = [*listed, a_job(id="00later"), a_job(id="00later", state="PROCESSING"), a_job(id="00a")]
+    await log_in(web)
+    _, page = await web.call("GET", "/")
+    shown = re.findall(r'href="/jobs/(\w+)"', page)
+    assert shown == ["00later", *(f"00failed{n:02}" for n in range(29, 5, -1))]
+    assert "Newest jobs" in page
+
+
+async def test_jobs_can_be_searched_without_a_script(web: Web) -> None:
+    await log_in(web)
+    web.views.next_cursor = "4.25"
+    _, page = await web.call("GET", "/?q=main+st&state=FAILED_FINAL&lane=bulk")
+    assert web.views.asked == [JobQuery(q="main st", state=JobState.FAILED_FINAL, lane=Lane.BULK, limit=25)]
+    assert "Jobs found" in page
+    assert "No job fits." in page
+    assert 'value="main st"' in page
+    assert '<option value="FAILED_FINAL" selected>' in page
+    assert 'href="/?q=main+st&amp;state=FAILED_FINAL&amp;lane=bulk&amp;cursor=4.25"' in page
+    assert (await web.call("GET", "/?cursor=nonsense"))[0].status == 400
+    assert (await web.call("GET", "/?state=DONE"))[0].status == 400
+
+
+async def test_the_overview_counts_and_names_what_is_paused(web: Web) -> None:
+    await log_in(web)
+    _, page = await web.call("GET", "/")
+    assert '<a href="/?state=QUEUED&amp;lane=live">1,234</a>' in page
+    providers = page[page.index('<h2 id="providers">') :]
+    assert re.search(r"realestateapi</th>.*paused: credit: out of credit</td>.*>7</td>", providers)
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs/00job1", "/jobs/unknown"])
+async def test_a_page_can_be_walked_by_its_headings(web: Web, path: str) -> None:
+    """One first heading, no level left out, every section named, and a way past the header."""
+    await log_in(web)
+    _, page = await web.call("GET", path)
+    levels = [int(level) for level in re.findall(r"<h(\d)", page)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    named = re.findall(r'<section aria-labelledby="(\w+)"', page)
+    assert len(named) == page.count("<section")
+    assert all(f'<h2 id="{name}"' in page for name in named)
+    if path != "/jobs/unknown":
+        assert page.index('href="#content"') < page.index("<header>")
+        assert '<main id="content"' in page
 
 
 async def test_the_policy_allows_no_script_and_no_frame(web: Web) -> None:
-    for path in ("/", "/static/style.css", "/api/v1/stats", "/nowhere"):
+    for path in ("/", "/jobs/00job1", "/static/style.css", "/api/v1/stats", "/nowhere"):
         response, text = await web.call("GET", path)
         policy = response.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'")

@@ -1,0 +1,116 @@
+"""A job told in plain sentences: what became of it, and what happened on the way. Plain text, not yet escaped."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from leadenrich.core.job import Event, JobState, Reason
+from leadenrich.web.shown import EntryShown, JobShown
+
+_WHY_NOT: Final[dict[str, str]] = {
+    Reason.BAD_ADDRESS: "the address cannot be looked up",
+    Reason.MISSING_ADDRESS: "the contact has no address",
+    Reason.PROPERTY_NOT_FOUND: "there is no such property",
+    Reason.CONTACT_NOT_FOUND: "HighLevel has no such contact any more",
+    Reason.REJECTED_BY_PROVIDER: "a provider refused the request",
+    Reason.ATTEMPTS_EXHAUSTED: "the last try failed too",
+    Reason.THROTTLED_TOO_LONG: "a provider's limit held it up for too long",
+    Reason.STALLED: "the process died while it ran alone",
+    Reason.CANCELLED: "an operator ended it",
+    Reason.INVALID_PAYLOAD: "what is kept of the lead cannot be read",
+    Reason.INTERNAL_ERROR: "an error of our own",
+}
+_SAID_ALL: Final = (Reason.MISSING_ADDRESS, Reason.PROPERTY_NOT_FOUND)  # their error says the same again
+_HANDED_BACK: Final = {
+    "shutdown": "handed back, the daemon ended",
+    "provider_paused": "handed back, a provider is paused",
+    "store_away": "handed back, Redis was away",
+}
+
+
+def headline(job: JobShown) -> str:
+    """The sentence on top: what became of the lead, or what it waits for."""
+    match job.state:
+        case JobState.SUCCEEDED:
+            said = [f"{job.outcome or 'done'}{_listed(job.disqualified_by)}", _note(job), _credits(job)]
+            return f"Enriched at {clock(job.finished_at)}: {', '.join(part for part in said if part)}."
+        case JobState.FAILED_FINAL:
+            return f"Not enriched: {_why_not(job)}. Ended at {clock(job.finished_at)}, {_credits(job)}."
+        case JobState.RETRY_SCHEDULED:
+            tries = f"try {job.attempts_made} of {job.max_attempts} failed{_because(job.error)}"
+            return f"Waiting: next try at {clock(job.next_attempt_at)}; {tries}."
+        case JobState.PROCESSING:
+            return f"At work since {clock(job.started_at)}: try {job.attempts_made} of {job.max_attempts}."
+    if job.next_attempt_at:
+        return f"Waiting until {clock(job.next_attempt_at)}{_because(job.error)}."
+    return f"Waiting for its turn since {clock(job.created_at)}{_because(job.error)}."
+
+
+def told(entry: EntryShown) -> str:
+    """One line of the timeline; its error and stack are shown apart."""
+    match entry.event:
+        case Event.QUEUED:
+            return _HANDED_BACK.get(entry.why, entry.why) or "came in"
+        case Event.STARTED:
+            return f"try {entry.attempt} began"
+        case Event.COMPLETED:
+            said = [f"{entry.outcome}{_listed(entry.codes)}", entry.note, f"{entry.seconds:.1f} s of work"]
+            return ", ".join(part for part in said if part)
+        case Event.RETRYING:
+            return f"try {entry.attempt} failed, the next one after {entry.delay_s:g} s"
+        case Event.FAILED:
+            return _WHY_NOT.get(entry.reason, entry.reason)
+        case Event.STALLED:
+            return "its process died" + (" while it ran alone: charged" if entry.charged else "; not charged")
+        case Event.THROTTLED:
+            return "a provider's limit" + (f", waits until {clock(entry.until)}" if entry.until else "")
+    return entry.why or entry.note
+
+
+def clock(moment: str | None) -> str:
+    """ISO 8601 to the second, as people read it."""
+    return f"{moment[:19].replace('T', ' ')} UTC" if moment else "an unknown time"
+
+
+def took(began: str, ended: str | None) -> str:
+    """`12 ms`, `1.02 s`; of a step without an end nobody knows."""
+    if ended is None:
+        return "not ended"
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def age(seconds: float | None) -> str:
+    """How long the oldest waits."""
+    if seconds is None:
+        return "nothing waits"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _why_not(job: JobShown) -> str:
+    if "ADDRESS_MISMATCH" in job.disqualified_by:
+        return "the record that came back is of another house or zip"
+    why = _WHY_NOT.get(job.reason or "", job.reason or "nobody knows why")
+    return why if job.reason in _SAID_ALL else why + _because(job.error)
+
+
+def _note(job: JobShown) -> str:
+    return next((entry.note for entry in reversed(job.timeline) if entry.event == Event.COMPLETED), "")
+
+
+def _credits(job: JobShown) -> str:
+    spent = sum(step.credits for step in job.steps)
+    if spent:
+        return "1 credit" if spent == 1 else f"{spent} credits"
+    return "from the cache, no credit" if any(step.cached for step in job.steps) else "no credit"
+
+
+def _listed(codes: list[str]) -> str:
+    return f" ({', '.join(codes)})" if codes else ""
+
+
+def _because(error: str | None) -> str:
+    return f" ({error.rstrip('.')})" if error else ""
