@@ -19,6 +19,7 @@ Web = Any
 AJob = Callable[..., Any]
 
 ADMIN = {"Authorization": "Bearer the-admin-token"}
+DAY = "2026-11-24"
 AT = "2026-11-24T07:28:03.250Z"
 LATER = "2026-11-24T07:31:00.000Z"
 LOOKED_UP = [StepView("address", AT, AT, False, 0, 0), StepView("lookup", AT, LATER, False, 1, 0)]
@@ -67,7 +68,7 @@ ENDED: list[tuple[dict[str, Any], str]] = [
             "error": "ADDRESS_MISMATCH: house number and zip5 must agree",
             "steps": [*LOOKED_UP, StepView("lookup:2", AT, AT, False, 1, 0)],
         },
-        "Not enriched: the record that came back is of another house or zip. Ended at 2026-11-24 07:28:03 UTC, 2 credits.",
+        f"Not enriched: the record that came back is of another house or zip. Ended at {DAY} 07:28:03 UTC, 2 credits.",
     ),
     (
         {"state": "FAILED_FINAL", "outcome": None, "reason": "attempts_exhausted", "error": "realestateapi: 502."},
