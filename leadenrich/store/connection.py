@@ -102,7 +102,7 @@ class Connection:
 
     async def _guard(self, answer: Awaitable[Any]) -> Any:
         try:
-            return await answer
+            return await _to_its_end(answer)
         except NoScriptError:
             raise
         except (TimeoutError, RedisError, OSError) as error:
@@ -114,6 +114,22 @@ class Connection:
                     await self._servers.renew()
             self.on_error()
             raise StoreUnavailable(f"Redis: {str(error) or type(error).__name__}") from error
+
+
+async def _to_its_end(answer: Awaitable[Any]) -> Any:
+    """The answer; a cancellation that came meanwhile is never lost.
+
+    redis-py sends under asyncio.wait_for, which on Python 3.11 swallows a cancellation that comes just then: loops,
+    time limits and the way down would wait for ever. One from before the call stays unheard here: who cleans up after
+    it may still write.
+    """
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task else 0
+    try:
+        return await answer
+    finally:
+        if task and task.cancelling() > cancels:
+            raise asyncio.CancelledError
 
 
 @contextlib.asynccontextmanager
