@@ -1,0 +1,104 @@
+"""What waits travels together; each is answered for itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from leadenrich.store.batch import Batcher
+
+
+class Line:
+    """Sends batches one at a time, when it is let."""
+
+    def __init__(self, most: int = 10) -> None:
+        self.batches: list[list[int]] = []
+        self.under_way = 0
+        self.gate = asyncio.Event()
+        self.error: BaseException | None = None
+        self.batcher: Batcher[int, int] = Batcher(self.send, most=most)
+
+    async def send(self, items: Sequence[int]) -> list[int]:
+        self.under_way += 1
+        assert self.under_way == 1
+        self.batches.append(list(items))
+        try:
+            await self.gate.wait()
+            if self.error and len(self.batches) == 1:
+                raise self.error
+            return [item * 10 for item in items]
+        finally:
+            self.under_way -= 1
+
+    def put(self, *items: int) -> list[asyncio.Task[int]]:
+        return [asyncio.create_task(self.batcher(item)) for item in items]
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_an_idle_line_sends_at_once_and_what_comes_meanwhile_travels_together() -> None:
+    line = Line()
+    tasks = line.put(1)
+    await settle()
+    tasks += line.put(2, 3, 4)
+    await settle()
+    assert line.batches == [[1]]
+    line.gate.set()
+    assert await asyncio.gather(*tasks) == [10, 20, 30, 40]
+    assert line.batches == [[1], [2, 3, 4]]
+
+
+async def test_a_batch_has_a_limit() -> None:
+    line = Line(most=2)
+    line.gate.set()
+    assert await asyncio.gather(*line.put(*range(5))) == [0, 10, 20, 30, 40]
+    assert line.batches == [[0, 1], [2, 3], [4]]
+
+
+async def test_an_error_is_told_to_all_who_travelled_and_to_nobody_else() -> None:
+    line = Line()
+    line.error = ValueError("away")
+    first = line.put(1, 2)
+    await settle()
+    second = line.put(3)
+    await settle()
+    line.gate.set()
+    assert [str(error) for error in await asyncio.gather(*first, return_exceptions=True)] == ["away", "away"]
+    assert await asyncio.gather(*second) == [30]
+
+
+async def test_one_who_gives_up_waiting_takes_nobody_along() -> None:
+    line = Line()
+    tasks = line.put(1)
+    await settle()
+    tasks += line.put(2, 3)
+    await settle()
+    tasks[0].cancel()
+    tasks[1].cancel()
+    line.gate.set()
+    assert await tasks[2] == 30
+    assert line.batches == [[1], [2, 3]]  # what was handed in is sent: a lead is not lost because its sender left
+    for task in tasks[:2]:
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_when_the_sender_itself_is_ended_nobody_waits_for_ever() -> None:
+    line = Line()
+    sent = line.put(1)
+    await settle()
+    waiting = line.put(2)
+    await settle()
+    [sender] = [task for task in asyncio.all_tasks() if task.get_name() == "batch"]
+    sender.cancel()
+    with pytest.raises(ConnectionAbortedError):
+        await sent[0]
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    line.gate.set()
+    assert await asyncio.gather(*line.put(3)) == [30]

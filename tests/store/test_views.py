@@ -1,0 +1,195 @@
+"""What people see: the job's shape, lists that can be walked through, counts that are true."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+from queue_desk import Desk
+
+from leadenrich.core.job import JobState, Lane, Outcome, Reason
+from leadenrich.store.schema import credits_key
+from leadenrich.store.switches import Switches
+from leadenrich.store.views import BadCursor, JobQuery, Views
+
+JOB = {
+    "id", "state", "lane", "contact_id", "location_id", "lead", "attempts_made", "max_attempts", "stalled_count",
+    "created_at", "started_at", "finished_at", "next_attempt_at", "outcome", "reason", "error", "disqualified_by",
+    "steps", "timeline",
+}  # fmt: skip
+ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+CONTRACT = Path(__file__).parents[2] / ".." / "shared" / "design" / "contract.md"
+
+
+async def walk(views: Views, query: JobQuery) -> list[str]:
+    """All pages of a list."""
+    ids: list[str] = []
+    while True:
+        page = await views.jobs(query)
+        ids += [job.id for job in page.jobs]
+        if page.next_cursor is None:
+            return ids
+        query = msgspec.structs.replace(query, cursor=page.next_cursor)
+
+
+async def test_a_job_has_exactly_the_members_that_were_promised(desk: Desk) -> None:
+    job_id = await desk.new(tags=("a",))
+    claim = await desk.one()
+    await desk.queue.checkpoint(claim, "lookup", paid=True)
+    await desk.queue.checkpoint(claim, "lookup", result=b"x", credits=1)
+    await desk.queue.checkpoint(claim, "fields")
+    shown = json.loads(msgspec.json.encode(await desk.job(job_id)))
+    assert shown.keys() == JOB
+    assert [step.keys() for step in shown["steps"]] == [{"name", "started_at", "ended_at", "cached", "credits"}] * 2
+    assert (shown["steps"][0]["credits"], shown["steps"][1]["ended_at"]) == (1, None)
+    assert (shown["lane"], shown["attempts_made"], shown["max_attempts"], shown["stalled_count"]) == ("live", 1, 3, 0)
+    assert shown["lead"]["address"]["line1"] == "742 Evergreen Ter"
+    assert [entry["event"] for entry in shown["timeline"]] == ["queued", "started"]
+    for time in (shown["created_at"], shown["started_at"], *(entry["time"] for entry in shown["timeline"])):
+        assert re.fullmatch(ISO, time)
+    for member in ("finished_at", "next_attempt_at", "outcome", "reason", "error"):
+        assert shown[member] is None
+
+
+def test_the_members_are_those_of_the_contract() -> None:
+    if not CONTRACT.exists():
+        pytest.skip("the design's folder is not here")
+    line = next(line for line in CONTRACT.read_text().splitlines() if "GET /api/v1/jobs/{id}" in line)
+    told = line.split("the job: ")[1].split(" (one entry")[0]
+    assert {name.strip(" `") for name in told.split(",")} == JOB
+
+
+async def test_an_unknown_purchase_is_shown_at_its_step(desk: Desk) -> None:
+    job_id = await desk.new()
+    for _ in range(2):
+        claim = await desk.one()
+        await desk.queue.checkpoint(claim, "lookup", paid=True)
+        [lease] = await desk.queue.leases()
+        await desk.queue.reclaim(job_id, lease.beat)
+    [step] = json.loads(msgspec.json.encode(await desk.job(job_id)))["steps"]
+    assert step["unknown"] == 1
+
+
+async def test_a_job_that_never_was_is_none(desk: Desk) -> None:
+    assert await desk.views.job("nobody") is None
+
+
+async def test_a_long_list_is_walked_without_gaps_and_repetitions(desk: Desk) -> None:
+    """270 jobs of all states, over the borders of chunks and of kinds."""
+    ids = {await desk.new(f"c{number}", lane=Lane.BULK if number % 3 else Lane.LIVE) for number in range(270)}
+    claims = await desk.claim(150)
+    for number, claim in enumerate(claims):
+        if number < 105:
+            await desk.complete(claim)
+        elif number < 115:
+            await desk.bury(claim)
+        elif number < 125:
+            await desk.retry(claim)
+        elif number < 130:
+            await desk.release(claim, "throttled", await desk.time_ms() + 60_000)
+    for limit in (7, 100, 200):
+        walked = await walk(desk.views, JobQuery(limit=limit))
+        assert len(walked) == 270
+        assert set(walked) == ids
+    expected = {"SUCCEEDED": 105, "FAILED_FINAL": 10, "RETRY_SCHEDULED": 10, "QUEUED": 125, "PROCESSING": 20}
+    for state, count in expected.items():
+        walked = await walk(desk.views, JobQuery(state=JobState(state), limit=33))
+        assert len(walked) == len(set(walked)) == count, state
+        assert {await desk.state(job_id) for job_id in walked[:5]} == {state}
+
+
+async def test_a_list_is_newest_first(desk: Desk) -> None:
+    ids = [await desk.new(f"c{number}") for number in range(5)]
+    assert await walk(desk.views, JobQuery(state=JobState.QUEUED)) == ids[::-1]
+
+
+async def test_lists_are_filtered(desk: Desk) -> None:
+    one = await desk.new("c1", first_name="Zoë", phone="+15550100", email="zoe@example.com")
+    two = await desk.new("c2", location_id="loc2", lane=Lane.BULK, street="9 Needle Way")
+    three = await desk.new("c1", street="3 Third St")
+    for query, expected in [
+        (JobQuery(contact="c1"), {one, three}),
+        (JobQuery(location="loc2"), {two}),
+        (JobQuery(lane=Lane.BULK), {two}),
+        (JobQuery(q="zoë"), {one}),
+        (JobQuery(q="needle"), {two}),
+        (JobQuery(q=three), {three}),
+        (JobQuery(q="c2"), {two}),
+        (JobQuery(contact="c1", lane=Lane.BULK), set()),
+        (JobQuery(q="no such thing"), set()),
+    ]:
+        assert set(await walk(desk.views, query)) == expected, query
+
+
+async def test_what_is_found_rarely_still_ends_in_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page looks at a bounded number of jobs; the cursor goes on from there."""
+    monkeypatch.setattr("leadenrich.store.views.SCANNED_MAX", 100)
+    wanted = await desk.new("wanted")
+    for number in range(250):
+        await desk.new(f"c{number}")
+    first = await desk.views.jobs(JobQuery(contact="wanted"))
+    assert (first.jobs, first.next_cursor is None) == ([], False)
+    assert await walk(desk.views, JobQuery(contact="wanted")) == [wanted]
+
+
+@pytest.mark.parametrize("cursor", ["x", "1", "1.", ".5", "-1.0", "1.-2", "١.٢", "0.999999999999", "1.2.3"])
+async def test_a_cursor_that_is_not_ours_is_refused(desk: Desk, cursor: str) -> None:
+    with pytest.raises(BadCursor):
+        await desk.views.jobs(JobQuery(cursor=cursor))
+
+
+async def test_a_cursor_beyond_the_end_is_an_empty_page(desk: Desk) -> None:
+    await desk.new()
+    for cursor in ("99.0", "0.5000", "2.7"):
+        assert (await desk.views.jobs(JobQuery(cursor=cursor, state=JobState.QUEUED))).jobs == []
+
+
+async def test_counts_are_true(desk: Desk) -> None:
+    for number in range(12):
+        await desk.new(f"c{number}", lane=Lane.BULK if number % 2 else Lane.LIVE)
+    claims = await desk.claim(9)
+    await desk.complete(claims[0], Outcome.QUALIFIED)
+    await desk.complete(claims[1], Outcome.DISQUALIFIED)
+    await desk.bury(claims[2], Reason.BAD_ADDRESS)
+    await desk.retry(claims[3])
+    await desk.release(claims[4])
+    stats = await desk.views.stats()
+    shown = {(lane, state): count for lane, states in stats.lanes.items() for state, count in states.items()}
+    jobs = [await desk.job(job_id) for job_id in await walk(desk.views, JobQuery(limit=5))]
+    for (lane, state), count in shown.items():
+        assert count == sum(job.lane == lane and job.state == state for job in jobs), (lane, state)
+    assert stats.lanes.keys() == {"live", "bulk"}
+    assert stats.rates == {"finished_per_minute": 3.0}
+    assert stats.totals == {
+        "credits": 0, "unknown_purchases": 0, "outcome:DISQUALIFIED": 1, "outcome:QUALIFIED": 1,
+        "reason:bad_address": 1,
+    }  # fmt: skip
+
+
+async def test_the_oldest_waiting_lead_is_known(desk: Desk) -> None:
+    assert (await desk.views.stats()).oldest_waiting_seconds is None
+    old = await desk.new("c1", lane=Lane.BULK)
+    await desk.new("c2")
+    await desk.connection.execute("HSET", desk.keys.job(old), "created", await desk.time_ms() - 90_000)
+    oldest = (await desk.views.stats()).oldest_waiting_seconds
+    assert oldest is not None
+    assert 89 < oldest < 100
+
+
+async def test_providers_are_shown_with_their_pause_rate_and_credits(desk: Desk) -> None:
+    views = Views(desk.connection, desk.keys, rates={"realestateapi": 10.0, "ghl:loc1": 10.0})
+    switches = Switches(desk.connection, desk.keys)
+    until = await desk.time_ms() + 60_000
+    await switches.pause_provider("realestateapi", "budget", "spent", until_ms=until)
+    await switches.pause_provider("ghl:loc2", "auth", "401")
+    await desk.connection.execute("SET", credits_key("realestateapi", datetime.now(UTC).date().isoformat()), 7)
+    providers = (await views.stats()).providers
+    assert providers.keys() == {"realestateapi", "ghl:loc1", "ghl:loc2"}
+    rea = providers["realestateapi"]
+    assert (rea.paused, rea.rate, rea.credits_today) == ("budget: spent", 10.0, 7)
+    assert rea.until
+    assert (providers["ghl:loc1"].paused, providers["ghl:loc2"].paused) == (None, "auth: 401")
