@@ -45,21 +45,26 @@ _KIND_OF_LEAD: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A lead at the door. `delivery_key` names the delivery ("" none): the same one again answers the same job."""
+    """A lead at the door. `delivery_key` names the delivery ("" none): the same one again answers the same job.
+
+    `job_id` is the id of the job that it becomes, "" for a new one: sent again with the same id it is the same job.
+    """
 
     lead: Lead
     lane: Lane = Lane.LIVE
     delivery_key: str = ""
     delivery_window_s: float = 0.0
+    job_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of it. `why` says it for `ignored`."""
+    """What became of it. `why` says it for `ignored`. `spooled`: it is on our own disk, and Redis will judge it."""
 
     verb: Verb
     job_id: str | None
     why: str = ""
+    spooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Queue:
         self._probe_ms = probe_ms
         self._retention_ms = max(1, round(settings.payload_retention * 1000))
         self._scripts: dict[str, Script] = {}
-        self._submit: Batcher[Submission, Receipt] = Batcher(self._enqueue, most=ENQUEUE_BATCH)
+        self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH)
         self._complete: Batcher[tuple[Claim, Complete, str], str] = Batcher(self._complete_batch, most=COMPLETE_BATCH)
 
     async def open(self) -> None:
@@ -133,13 +138,14 @@ class Queue:
         """Takes in one lead; those that wait meanwhile travel together in the next call."""
         return await self._submit(submission)
 
-    async def _enqueue(self, batch: Sequence[Submission]) -> list[Receipt]:
+    async def submit_all(self, batch: Sequence[Submission]) -> list[Receipt]:
+        """Takes in leads in their order, all in one call: not more than ENQUEUE_BATCH."""
         k, now_ms = self.keys, time.time_ns() // 1_000_000
         keys = [k.wait_live, k.wait_bulk, k.sched, k.wake, k.events, k.counts, k.dead]
         args: list[Any] = [k.prefix, SEEN_MS, round(self._settings.dedup_window * 1000), self._unknown_updates,
                            self._settings.keep_failed]  # fmt: skip
         for item in batch:
-            lead, job_id = item.lead, new_job_id(now_ms)
+            lead, job_id = item.lead, item.job_id or new_job_id(now_ms)
             dedup = k.dedup(digest(item.delivery_key)) if item.delivery_key else k.dedup("none")
             keys += [dedup, k.seen(lead.location_id, lead.contact_id), k.job(job_id), k.load(job_id)]
             args += [

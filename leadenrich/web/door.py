@@ -69,7 +69,8 @@ class Door:
 def answer_of(receipt: Receipt) -> web.Response:
     match receipt.verb:
         case "queued":
-            return json_answer(202, {"job_id": receipt.job_id, "status": JobState.QUEUED})
+            spooled = {"spooled": True} if receipt.spooled else {}
+            return json_answer(202, {"job_id": receipt.job_id, "status": JobState.QUEUED, **spooled})
         case "duplicate":
             return json_answer(200, {"job_id": receipt.job_id, "duplicate": True})
         case "ignored":
