@@ -2,8 +2,11 @@
 
 Over plain clients, one a node, instead of redis-py's RedisCluster (8.1): that one raises where a pool is full, closes
 connections in use by others when it reads the map of slots again, and sends ASKING over one connection and the command
-over another, so that with an even number of idle connections a moved key is never reached. Its retry setting 0 would
-have served: redirects are none of its retries.
+over another, so that with two idle connections a moved key was never reached. Its retry setting 0 would have served:
+redirects are none of its retries.
+
+What no client can mend: a script that finds a job's key moved away stops half done. So the queue's own slot is moved
+key by key only while the daemons are stopped; the other slots hold what is bought and counted, and may move any time.
 """
 
 from __future__ import annotations

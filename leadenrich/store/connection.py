@@ -37,7 +37,10 @@ WATCHDOG_S = 5.0  # how much longer than asked a blocking command may take befor
 # and takes the code off their text, keeps it for others, and inside a script's error the code stands in the middle.
 _NOT_NOW_CLASSES = (OutOfMemoryError, ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError, AskError)
 _NOT_NOW = ("MISCONF", "NOREPLICAS", "BUSY ", "OOM ", "UNBLOCKED")
-_NOT_NOW_IN_SCRIPT = ("-OOM", "allow-oom", "OOM command not allowed", "-MISCONF", "-READONLY", "-NOREPLICAS")
+_NOT_NOW_IN_SCRIPT = (
+    "-OOM", "allow-oom", "OOM command not allowed", "-MISCONF", "-READONLY", "-NOREPLICAS",
+    "non local key",  # a Cluster's slot is being moved away under the script
+)  # fmt: skip
 
 
 class Connection:
