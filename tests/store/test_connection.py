@@ -1,233 +1,196 @@
-"""What the rest of the store is told when Redis cannot serve, and what is let go of then."""
+"""Redis is away, full, or forgets: what is said, and what still works."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from queue_desk import Desk
-from redis import exceptions as redis_errors
-from redis.asyncio.client import Pipeline
+from queue_desk import Desk, MakeDesk
+from redis.exceptions import ResponseError
 from redis_server import RedisServer, running
-from redis_topologies import ask, wait_for
-from structlog.testing import capture_logs
 
 from leadenrich.config import QueueSettings, RedisSettings
-from leadenrich.store.connection import WATCHDOG_S, Connection, open_redis
-from leadenrich.store.durability import Durability, ask_durability, judge
+from leadenrich.store.connection import Connection, Durability, judge, open_redis
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
 from leadenrich.store.queue import Queue
 from leadenrich.store.scripts import Script
 
 
-class OneAnswer:
-    """Servers that answer one way, and note when their connections were to be let go of."""
-
-    def __init__(self, answer: Exception | None) -> None:
-        self._answer = answer
-        self.renewed = 0
-
-    async def run(self, *command: Any) -> Any:
-        if self._answer is not None:
-            raise self._answer
-        return b"answer"
-
-    async def run_everywhere(self, *command: Any) -> list[Any]:
-        return [await self.run(*command)]
-
-    async def block(self, *command: Any) -> Any:
-        return await self.run(*command)
-
-    async def unblock(self) -> None:
-        await self.run()
-
-    def pipeline(self) -> Pipeline:
-        raise NotImplementedError
-
-    async def flush(self, pipeline: Pipeline) -> list[Any]:
-        return [await self.run()]
-
-    async def renew(self) -> None:
-        self.renewed += 1
-
-    async def close(self) -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("error", "renews"),
-    [
-        (redis_errors.ConnectionError("Connection closed by server."), False),
-        (redis_errors.TimeoutError("Timeout reading"), False),
-        (redis_errors.BusyLoadingError("Redis is loading the dataset in memory"), False),
-        (redis_errors.AuthenticationError("invalid username-password pair"), False),
-        (redis_errors.MaxConnectionsError("Too many connections"), False),
-        (OSError(113, "No route to host"), False),
-        (redis_errors.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), False),
-        (redis_errors.ResponseError("MISCONF Redis is configured to save RDB snapshots"), False),
-        (redis_errors.ResponseError("NOREPLICAS Not enough good replicas to write."), False),
-        (redis_errors.ResponseError("BUSY Redis is busy running a script."), False),
-        (redis_errors.ResponseError("UNBLOCKED force unblock from blocking operation, instance state changed"), False),
-        (redis_errors.ResponseError("ERR Script attempted to access a non local key in a cluster node"), False),
-        (redis_errors.ClusterDownError("CLUSTERDOWN The cluster is down"), False),
-        (redis_errors.ClusterError("slot 1 is on the move"), False),
-        (redis_errors.TryAgainError("Multiple keys request during rehashing of slot"), False),
-        (redis_errors.MovedError("1 127.0.0.1:7000"), False),
-        (redis_errors.MasterDownError("Link with MASTER is down"), False),
-        (redis_errors.ReadOnlyError("You can't write against a read only replica."), True),
-        (redis_errors.ResponseError("ERR Error running script: @user_script:1: -READONLY You can't write"), True),
-        (redis_errors.ConnectionError("The previous master is now a slave"), True),
-    ],
-)
-async def test_not_now_is_told_from_a_wrong_command(error: Exception, renews: bool) -> None:
-    servers = OneAnswer(error)
-    connection = Connection(servers, embedded=False)
-    errors: list[None] = []
-    connection.on_error = lambda: errors.append(None)
-    with pytest.raises(StoreUnavailable) as told:
-        await connection.execute("GET", "k")
-    assert told.value.__cause__ is error
-    assert (servers.renewed > 0, len(errors)) == (renews, 1)
-    await connection.unblock()  # what ends a wait never fails
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        redis_errors.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
-        redis_errors.ResponseError("BUSYGROUP Consumer Group name already exists"),
-        redis_errors.NoPermissionError("this user has no permissions to run the 'evalsha' command"),
-        redis_errors.NoScriptError("No matching script."),
-    ],
-)
-async def test_a_wrong_command_stays_what_it_is(error: Exception) -> None:
-    connection = Connection(OneAnswer(error), embedded=False)
-    connection.on_error = lambda: pytest.fail("Redis did answer")
-    with pytest.raises(type(error)):
-        await connection.execute("GET", "k")
-
-
-async def test_a_script_is_heard_with_its_seconds(connection: Connection) -> None:
-    heard: list[tuple[str, float]] = []
-    connection.on_script = lambda verb, seconds: heard.append((verb, seconds))
-    connection.on_error = lambda: pytest.fail("nothing went wrong")
-    await Script(connection, "spend")(["{k}"], [1, 0])
-    assert [verb for verb, _ in heard] == ["spend"]
-    assert 0 < heard[0][1] < 5
-
-
-async def test_a_script_that_failed_is_heard_once_and_each_lost_answer_counted() -> None:
-    """A lost answer is asked for once more: two errors, one script."""
-    heard: list[str] = []
-    connection = Connection(OneAnswer(redis_errors.ConnectionError("lost")), embedded=False)
-    connection.on_script = lambda verb, seconds: heard.append(verb)
-    connection.on_error = lambda: heard.append("error")
-    with pytest.raises(StoreUnavailable):
-        await Script(connection, "spend")(["{k}"], [1, 0])
-    assert heard == ["error", "error", "spend"]
-
-
-# --- a master that steps down, without Sentinels ---------------------------------------------------------------------
+@pytest.fixture
+async def full(real: Connection, make_real_desk: MakeDesk) -> AsyncIterator[Desk]:
+    """Five jobs in hand, and no memory left for anything new."""
+    desk = make_real_desk()
+    for number in range(5):
+        await desk.new(f"c{number}")
+    yield desk
+    await real.execute("CONFIG", "SET", "maxmemory", 0)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with running(tmp_path, "--unixsocket", str(tmp_path / "redis.sock")) as started:
-        yield started
+def make_real_desk(real: Connection) -> MakeDesk:
+    def make(worker: str = "w1", **settings: object) -> Desk:
+        return Desk(real, Queue(real, QueueSettings(**{"lease": 1.0, **settings}), worker=worker))
+
+    return make
 
 
-@pytest.fixture
-async def desk(server: RedisServer) -> AsyncIterator[Desk]:
-    async with open_redis(RedisSettings(url=server.url)) as connection:
-        queue = Queue(connection, QueueSettings(), worker="w1")
-        await queue.open()
-        yield Desk(connection, queue)
-
-
-async def test_connections_to_a_demoted_master_are_let_go_of(desk: Desk, server: RedisServer) -> None:
-    """The name may lead elsewhere by now: nothing stays bound to the old one."""
-    await desk.new("before")
-    bound = await desk.connection.execute("CLIENT", "ID")
-    assert await desk.connection.execute("CLIENT", "ID") == bound
-    waiting = asyncio.create_task(desk.queue.wait(20))
-    await waiting  # the marker of the lead above
-    waiting = asyncio.create_task(desk.queue.wait(20))
-    await asyncio.to_thread(wait_for, lambda: ask(server, "INFO", "clients")["blocked_clients"] == 1)
-
-    ask(server, "REPLICAOF", "127.0.0.1", 1)
+async def test_when_redis_is_full_what_is_in_hand_ends_and_nothing_new_comes_in(full: Desk, real: Connection) -> None:
+    claims = await full.claim(5)
+    await real.execute("CONFIG", "SET", "maxmemory", 1)
     with pytest.raises(StoreUnavailable):
-        await waiting  # who waits on a demoted master is told so
+        await full.new("another")
     with pytest.raises(StoreUnavailable):
-        await desk.submit("during")
-    ask(server, "REPLICAOF", "NO", "ONE")
-    await desk.new("after")
-    assert await desk.connection.execute("CLIENT", "ID") != bound
+        await full.submit("c0", "2 Second St", kind="update")
+    assert await full.queue.extend(claims) == set()
+    await full.queue.checkpoint(claims[0], "lookup", paid=True)
+    await full.queue.checkpoint(claims[0], "lookup", result=b"record" * 1000, credits=1)
+    await full.complete(claims[0])
+    await full.bury(claims[1])
+    await full.release(claims[2])
+    await full.retry(claims[3])
+    [lease] = await full.queue.leases()
+    assert await full.queue.reclaim(lease.job_id, lease.beat) == "reclaimed"
+    [suspect] = await full.claim()
+    await full.complete(suspect)
+    with pytest.raises(StoreUnavailable):
+        await full.queue.revive(claims[1].job_id, by="ops")
+    await full.queue.cancel(claims[3].job_id, by="ops")
+    await real.execute("CONFIG", "SET", "maxmemory", 0)
+    await full.new("another")
 
 
-async def test_a_socket_is_as_good_as_a_port(server: RedisServer) -> None:
-    async with open_redis(RedisSettings(url=f"unix://{server.folder / 'redis.sock'}?db=3")) as connection:
-        assert await connection.execute("SET", "k", "v")
-    assert ask(server, "INFO", "keyspace").keys() == {"db3"}
+async def test_plain_commands_of_a_full_redis_are_not_now_either(real: Connection) -> None:
+    await real.execute("CONFIG", "SET", "maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailable, match="maxmemory"):
+            await real.execute("SET", "x", "y")
+        pipeline = real.pipeline()
+        pipeline.set("x", "y")
+        with pytest.raises(StoreUnavailable):
+            await real.flush(pipeline)
+    finally:
+        await real.execute("CONFIG", "SET", "maxmemory", 0)
 
 
-async def test_a_wait_that_nobody_ends_counts_as_dead(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes on past its time, as on a connection whose other end is gone without a word."""
-    monkeypatch.setattr("leadenrich.store.connection.WATCHDOG_S", WATCHDOG_S / 50)
-    async with open_redis(RedisSettings(url=server.url)) as connection:
-        errors: list[None] = []
-        connection.on_error = lambda: errors.append(None)
-        with pytest.raises(StoreUnavailable, match="dead"):
-            await connection.block("BZPOPMIN", "k", 20, within_s=0.1)
-        assert len(errors) == 1
+async def test_a_replica_takes_no_writes_now(tmp_path: Path) -> None:
+    """A failover: the address answers, but READONLY."""
+    with running(tmp_path) as server:
+        async with open_redis(RedisSettings(url=server.url)) as connection:
+            desk = Desk(connection, Queue(connection, QueueSettings(), worker="w1"))
+            await desk.new()
+            await connection.execute("REPLICAOF", "127.0.0.1", 1)
+            with pytest.raises(StoreUnavailable):
+                await desk.new("c2")
+            with pytest.raises(StoreUnavailable):
+                await connection.execute("SET", "x", "y")
 
 
-# --- what would be kept ----------------------------------------------------------------------------------------------
+async def test_a_redis_that_is_busy_answers_not_now(real: Connection) -> None:
+    await real.execute("CONFIG", "SET", "busy-reply-threshold", 1)
+
+    async def ask_until_refused() -> None:
+        while not endless.done():
+            await real.execute("PING")
+
+    endless = asyncio.create_task(real.execute("EVAL", "while true do end", 0))
+    try:
+        with pytest.raises(StoreUnavailable, match="BUSY"):
+            await ask_until_refused()
+    finally:
+        await real.execute("SCRIPT", "KILL")
+        with pytest.raises(Exception, match="killed"):
+            await endless
+        await real.execute("CONFIG", "SET", "busy-reply-threshold", 5000)
 
 
-def primary(version: str = "8.2.0", aof: int = 1, fsync: str = "always", policy: str = "noeviction") -> dict[str, Any]:
-    return {"redis_version": version, "aof_enabled": aof, "appendfsync": fsync, "maxmemory_policy": policy}
+async def test_a_redis_that_is_gone_is_unavailable_and_the_next_one_is_used_at_once(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--appendfsync", "always")
+    server.start()
+    try:
+        async with open_redis(RedisSettings(url=server.url)) as connection:
+            desk = Desk(connection, Queue(connection, QueueSettings(), worker="w1"))
+            job_id = await desk.new()
+            waiting = asyncio.create_task(desk.queue.wait(20.0))  # takes the marker that is there
+            assert await waiting
+            waiting = asyncio.create_task(desk.queue.wait(20.0))
+            server.kill()
+            with pytest.raises(StoreUnavailable):
+                await waiting
+            with pytest.raises(StoreUnavailable):
+                await desk.new("c2")
+            server.start()
+            assert (await desk.one()).job_id == job_id
+    finally:
+        server.stop()
 
 
-async def told_by(*primaries: dict[str, Any], config: bool = True) -> Durability:
-    async def ask(*command: Any) -> list[Any]:
-        if command[0] == "CONFIG" and not config:
-            raise redis_errors.NoPermissionError("this user has no permissions")
-        return list(primaries)
+async def test_a_connection_that_is_dead_without_a_word_is_given_up(
+    real: Connection, make_real_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half open: Redis holds the wait far longer than asked, as a peer that is gone would."""
+    monkeypatch.setattr("leadenrich.store.connection.WATCHDOG_S", -9.9)
+    with pytest.raises(StoreUnavailable, match="dead"):
+        await make_real_desk().queue.wait(10.0)
+    monkeypatch.undo()
+    assert not await make_real_desk().queue.wait(0.01)
 
-    return await ask_durability(ask)
+
+async def test_a_wait_is_ended_from_outside(real: Connection, make_real_desk: MakeDesk) -> None:
+    queue = make_real_desk().queue
+    waiting = asyncio.create_task(queue.wait(20.0))
+    while not waiting.done():
+        await queue.stop_waiting()
+        await asyncio.sleep(0.01)
+    assert not await waiting
 
 
-async def test_of_several_the_worst_counts() -> None:
-    good = primary()
-    assert await told_by(good, good) == Durability((8, 2, 0), True, "always", "noeviction")
-    assert (await told_by(good, primary(version="6.0.16"))).version == (6, 0, 16)
-    assert not (await told_by(primary(aof=0), good)).append_only
-    assert (await told_by(good, primary(fsync="everysec"))).append_fsync == "everysec"
-    assert (await told_by(primary(fsync="no"), primary(fsync="everysec"))).append_fsync == "no"
-    assert (await told_by(good, primary(policy="allkeys-lru"))).policy == "allkeys-lru"
-    assert (await told_by(good, config=False)).append_fsync == "unknown"
+async def test_a_wrong_command_is_our_own_fault(connection: Connection) -> None:
+    with pytest.raises(ResponseError):
+        await connection.execute("ZADD", "x", "not a number", "y")
+
+
+async def test_an_error_inside_a_script_is_not_hidden(connection: Connection) -> None:
+    with pytest.raises(ResponseError):
+        await Script(connection, "settle")([], [])
+
+
+async def test_nobody_there_is_told_within_the_time_given() -> None:
+    with pytest.raises(StoreUnavailable):
+        async with open_redis(RedisSettings(url="redis://127.0.0.1:1/0", connect_timeout=0.1)):
+            pass
+
+
+# --- what is kept --------------------------------------------------------------------------------------------------
+
+
+async def test_a_redis_without_append_only_file_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path, "--appendonly", "no") as server:
+        with pytest.raises(StoreRefused, match="appendonly yes"):
+            async with open_redis(RedisSettings(url=server.url)):
+                pass
+        async with open_redis(RedisSettings(url=server.url, allow_volatile=True)) as connection:
+            assert not (await connection.probe()).append_only
 
 
 @pytest.mark.parametrize(
-    ("durability", "warns"),
+    ("durability", "warning"),
     [
-        (Durability((7, 0), True, "always", "noeviction"), []),
-        (Durability((7, 0), True, "everysec", "noeviction"), ["redis_fsync"]),
-        (Durability((7, 0), True, "always", "allkeys-lru"), ["redis_evicts"]),
-        (Durability((7, 0), False, "no", "noeviction"), ["redis_volatile"]),
-        (Durability((7, 0), False, "no", "noeviction", embedded=True), ["redis_embedded"]),
+        (Durability((7, 2), True, "always", "noeviction"), ""),
+        (Durability((7, 2), True, "everysec", "noeviction"), "redis_fsync"),
+        (Durability((7, 2), True, "always", "allkeys-lru"), "redis_evicts"),
+        (Durability((7, 0), False, "no", "noeviction", embedded=True), "redis_embedded"),
     ],
 )
-def test_what_a_crash_can_cost_is_said_at_start(durability: Durability, warns: list[str]) -> None:
-    with capture_logs() as lines:
-        judge(durability, allow_volatile=True)
-    assert [line["event"] for line in lines] == warns
+def test_what_a_crash_can_cost_is_said(
+    durability: Durability, warning: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge(durability, allow_volatile=False)
+    out, err = capsys.readouterr()
+    assert (warning in out + err) if warning else not out + err
 
 
-def test_what_would_lose_leads_is_refused() -> None:
-    with pytest.raises(StoreRefused, match="too old"):
+def test_an_old_redis_is_refused() -> None:
+    with pytest.raises(StoreRefused, match=r"6\.2"):
         judge(Durability((6, 0, 16), True, "always", "noeviction"), allow_volatile=True)
-    with pytest.raises(StoreRefused, match="allow_volatile"):
-        judge(Durability((7, 0), False, "no", "noeviction"), allow_volatile=False)
