@@ -268,3 +268,15 @@ async def test_results_survive_the_run(desk: Desk) -> None:
     assert (steps["lookup"].result, steps["lookup"].cached, steps["lookup"].credits) == (payload, True, 0)
     assert steps["empty"].result == b""
     assert steps["lookup"].ended_ms is not None
+
+
+async def test_a_restarted_worker_goes_on_with_its_suspects_at_once(desk: Desk, make_desk: MakeDesk) -> None:
+    """Its earlier boot died over one of them: nobody else is trying them, so there is nothing to wait for."""
+    await desk.new()
+    await desk.one()
+    again = make_desk("w1", lease=600.0)
+    await again.queue.takeover()
+    assert (await again.one()).alone
+    third = make_desk("w1", lease=600.0)
+    await third.queue.takeover()
+    assert (await third.one()).alone

@@ -20,6 +20,7 @@ local suspects, sched, lease, marker, events, counts, meta, workers =
   KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local prefix, owner, want, running = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local request_id, lease_ms, probe_ms = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local worker = string.match(owner, "^(.*)/[^/]*$")
 local now = now_ms()
 local next_at = nil
 
@@ -132,7 +133,6 @@ local function pop()
   return redis.call("LPOP", first) or redis.call("LPOP", second)
 end
 
-local worker = string.match(owner, "^(.*)/[^/]*$")
 local last = redis.call("HGET", workers, "claim:" .. worker)
 if last then
   local last_request, ids = string.match(last, "^([^|]*)|(.*)$")
@@ -170,8 +170,8 @@ end
 if redis.call("LLEN", suspects) > 0 then
   local suspect = redis.call("HMGET", meta, "suspect_id", "suspect_owner", "suspect_until")
   local busy = suspect[1] and redis.call("ZSCORE", lease, suspect[1])
-  if not busy and (not suspect[2] or suspect[2] == owner or tonumber(suspect[3]) < now) then
-    redis.call("HSET", meta, "suspect_owner", owner, "suspect_until", int(now + lease_ms))
+  if not busy and (not suspect[2] or suspect[2] == worker or tonumber(suspect[3]) < now) then
+    redis.call("HSET", meta, "suspect_owner", worker, "suspect_until", int(now + lease_ms))
     if running > 0 then return { {}, next_ms(), "drain" } end
     local id, admitted
     repeat  -- one whose location is paused steps aside for the next

@@ -1,0 +1,548 @@
+"""Random verbs on three queues at once: plain Python, the embedded Redis and a real one must agree after every step.
+
+HYPOTHESIS_PROFILE=long runs 500 examples of 50 steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from queue_desk import Desk
+from queue_model import KEEP, MAX_STALLED, WAITING, Job, Model
+from redis_server import RedisServer
+
+from leadenrich.config import QueueSettings, RedisSettings
+from leadenrich.core.errors import LostLease
+from leadenrich.core.job import Claim, Lane, Reason
+from leadenrich.store import queue as queue_module
+from leadenrich.store.connection import Connection, open_redis
+from leadenrich.store.queue import JobGone, Queue, WrongState
+from leadenrich.store.scripts import Script
+from leadenrich.store.switches import Switches
+
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+PROFILE = settings(
+    max_examples=500 if LONG else 30,
+    stateful_step_count=50 if LONG else 30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=not LONG,  # the same run for everybody; the long one looks elsewhere every time
+    database=None,
+)
+CONTACTS = {"c0": "loc1", "c1": "loc1", "c2": "loc2"}
+WORKERS = ("w1", "w2")
+STREETS = ("", "1 First St", "2 Second St")
+KINDS = ("create", "create", "workflow", "import", "update", "update", "tags", "opportunity", "delete")
+TAGS = {None: None, (): "", ("enrich", "vip"): "enrich"}
+KEYS_AND_LIFE = {  # after the queue's prefix: type, and whether it must have a time to live
+    r"wait:(live|bulk|suspect)": ("list", False),
+    r"sched|lease|wake|done|dead": ("zset", False),
+    r"counts|meta|workers": ("hash", False),
+    r"ev": ("stream", False),
+    r"dedup:.+": ("string", True),
+    r"seen:.+": ("hash", True),
+    r"job:.+": ("hash", False),
+    r"tl:.+": ("string", False),
+    r"load:.+": ("string", None),  # as the job lives
+    r"step:.+": ("hash", None),
+}
+READ = {
+    "hash": ("HGETALL",), "list": ("LRANGE", 0, -1), "zset": ("ZRANGE", 0, -1, "WITHSCORES"), "string": ("GET",),
+    "stream": ("XLEN",),
+}  # fmt: skip
+TIMES = {"created", "started", "finished", "next", "throttled"}
+Answer = TypeVar("Answer")
+
+
+class Store:
+    """One of the two stores, and the queue of each worker's present boot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.desks: dict[str, Desk] = {}
+
+    def boot(self, worker: str, number: int) -> None:
+        queue = Queue(
+            self.connection,
+            QueueSettings(lease=3600.0, keep_succeeded=KEEP, keep_failed=KEEP, max_stalled=MAX_STALLED),
+            worker=worker,
+            trigger_tags=("enrich",),
+        )
+        queue.owner = f"{worker}/b{number}"
+        self.desks[worker] = Desk(self.connection, queue)
+
+    async def dump(self) -> dict[str, tuple[str, Any, bool]]:
+        """Key -> type, what it holds, whether it has a time to live."""
+        names = sorted(await self.connection.execute("KEYS", "*"))
+        about = self.connection.pipeline()
+        for name in names:
+            about.type(name)
+            about.pttl(name)
+        told = await self.connection.flush(about)
+        values = self.connection.pipeline()
+        for name, kind in zip(names, told[::2], strict=True):
+            command, *rest = READ[kind.decode()]
+            values.execute_command(command, name, *rest)
+        held = await self.connection.flush(values)
+        return {
+            name.decode().partition("}:")[2]: (kind.decode(), value, life >= 0)
+            for name, kind, life, value in zip(names, told[::2], told[1::2], held, strict=True)
+        }
+
+
+def comparable(key: str, value: Any) -> Any:
+    """Without times: they differ between two stores."""
+    if key.startswith("job:"):
+        return {name: value[name] for name in value if name.decode() not in TIMES}
+    if key.startswith("tl:"):
+        return re.sub(rb'^(\["\w+"),\d+', rb"\1", value, flags=re.MULTILINE)
+    if key.startswith("step:"):
+        return {name: re.sub(rb"\d{9,}", b"T", text) for name, text in value.items()}
+    if key.startswith("seen:"):
+        return {name: text for name, text in value.items() if name != b"made"}
+    if key == "workers":
+        return {name: text for name, text in value.items() if not name.startswith(b"beat:")}
+    if key == "meta":
+        return {name: re.sub(rb"\d{9,}", b"T", text) for name, text in value.items()}
+    if key == "sched":
+        return {pair[0]: pair[1] == 1 for pair in scored(value)}
+    return scored(value) if key in ("lease", "done", "dead") else value
+
+
+def scored(value: Any) -> list[tuple[bytes, float]]:
+    pairs = value if value and isinstance(value[0], list | tuple) else zip(value[::2], value[1::2], strict=True)
+    return [(member, float(score)) for member, score in pairs]
+
+
+class ThreeQueues(RuleBasedStateMachine):
+    loop: asyncio.Runner
+    stores: tuple[Store, Store]  # embedded, real
+    clock: SimpleNamespace  # what stands for chance: `job`, `request`; `twice` sends every script twice
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.boots = 0
+        self.ids: list[str] = []
+        self.hands: dict[str, dict[str, tuple[Claim, Claim]]] = {}  # worker: its jobs, as each store gave them
+        self.lost: list[tuple[str, tuple[Claim, Claim]]] = []
+        self.parted: dict[str, int] = {}
+        self.clock.twice = False
+
+    # --- saying the same to both ---------------------------------------------------------------------------------
+
+    def both(self, act: Callable[[Store, int], Awaitable[Answer]]) -> list[Answer]:
+        async def told(store: Store, place: int) -> Answer | str:
+            try:
+                return await act(store, place)
+            except (LostLease, JobGone, WrongState) as error:
+                return type(error).__name__
+
+        self.model.clock += 1
+        self.clock.request = f"r{self.model.clock}"
+        return [self.loop.run(_alone(told(store, place))) for place, store in enumerate(self.stores)]
+
+    def agree(self, act: Callable[[Store, int], Awaitable[Any]]) -> Any:
+        embedded, real = self.both(act)
+        assert embedded == real
+        return real
+
+    def hand(self, worker: str, pick: int) -> tuple[Job, tuple[Claim, Claim]]:
+        held = self.hands[worker]
+        job_id = sorted(held)[pick % len(held)]
+        return self.model.jobs[job_id], held[job_id]
+
+    def after_endings(self) -> None:
+        """The time of an ending is the step's number, so that both stores remove the same."""
+
+        async def stamp(store: Store, _: int) -> None:
+            for key in (store.desks["w1"].keys.done, store.desks["w1"].keys.dead):
+                for job_id, score in scored(await store.connection.execute("ZRANGE", key, 0, -1, "WITHSCORES")):
+                    if score > 1e9:
+                        await store.connection.execute("ZADD", key, "XX", now, job_id)
+
+        now = self.model.clock
+        self.both(stamp)
+
+    # --- rules ---------------------------------------------------------------------------------------------------
+
+    @initialize()
+    def open(self) -> None:
+        self.both(lambda store, _: store.connection.execute("FLUSHALL"))
+        for worker in WORKERS:
+            self.new_boot(worker)
+        self.both(lambda store, _: store.desks["w1"].queue.open())
+
+    def new_boot(self, worker: str) -> None:
+        self.boots += 1
+        self.hands[worker] = {}
+        for store in self.stores:
+            store.boot(worker, self.boots)
+
+    @rule(
+        kind=st.sampled_from(KINDS),
+        contact=st.sampled_from(sorted(CONTACTS)),
+        street=st.sampled_from(STREETS),
+        key=st.sampled_from([None, None, "k1", "k2"]),
+        tags=st.sampled_from(list(TAGS)),
+        at=st.sampled_from([0, 0, 10, 20]),
+        bulk=st.booleans(),
+        twice=st.booleans(),
+    )
+    def submit(
+        self, kind: Any, contact: str, street: str, key: str | None, tags: Any, at: int, bulk: bool, twice: bool
+    ) -> None:
+        lane, location = Lane.BULK if bulk else Lane.LIVE, CONTACTS[contact]
+        job_id = f"j{len(self.ids):04}"
+        self.ids.append(job_id)
+        self.clock.job, self.clock.twice = job_id, twice
+        receipt = self.agree(
+            lambda store, _: store.desks["w1"].submit(
+                contact, street, kind=kind, lane=lane, key=key or "", tags=tags, event_ms=at, location_id=location
+            )
+        )
+        job = Job(job_id, contact, location, lane.value, street)
+        expected = self.model.submit(job, kind, key, TAGS[tags], at)
+        self.after_endings()
+        assert (receipt.verb, receipt.job_id or receipt.why) == expected
+
+    def may_claim(self, worker: str) -> bool:
+        """A pool claims nothing while it runs a suspect."""
+        return not any(claim.alone for claim, _ in self.hands[worker].values())
+
+    @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 4), twice=st.booleans())
+    def claim(self, worker: str, want: int, twice: bool) -> None:
+        if not self.may_claim(worker):
+            return
+        # Sent twice it is the same claim only if the first answer gave something: else there was nothing to repeat.
+        running = len(self.hands[worker])
+        self.clock.twice = False
+        grants = self.both(lambda store, _: store.desks[worker].grant(want, running=running))
+        owner = self.stores[0].desks[worker].queue.owner
+        jobs, hold = self.model.claim(worker, want, running, owner)
+        if twice and jobs:
+            self.clock.request, again = f"r{self.model.clock}", []
+            for store in self.stores:
+                again.append(self.loop.run(store.desks[worker].grant(want, running=running)))
+            assert [[claim.job_id for claim in grant.claims] for grant in again] == [[job.id for job in jobs]] * 2
+            assert [grant.claims for grant in again] == [grant.claims for grant in grants]
+        for grant in grants:
+            assert grant.hold == hold
+            assert [_told(claim) for claim in grant.claims] == [
+                (
+                    job.id, job.token, job.tries, job.stalls, job.alone, job.generation > 1 or job.stale,
+                    job.street, job.unknown,
+                )
+                for job in jobs
+            ]  # fmt: skip
+        for first, second in zip(grants[0].claims, grants[1].claims, strict=True):
+            generation = int(first.token.rpartition(":")[2])
+            assert generation > self.parted.get(first.job_id, 0)  # tokens only grow
+            self.parted[first.job_id] = generation
+            self.hands[worker][first.job_id] = (first, second)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def beat(self, worker: str) -> None:
+        held = self.hands[worker]
+        lost = self.agree(
+            lambda store, place: store.desks[worker].queue.extend([claims[place] for claims in held.values()])
+        )
+        assert lost == set()
+        for job_id in held:
+            self.model.jobs[job_id].beats += 2 if self.clock.twice else 1
+
+    def work(self, worker: str, pick: int, twice: bool) -> tuple[Job, tuple[Claim, Claim]] | None:
+        if not self.hands[worker]:
+            return None
+        self.clock.twice = twice
+        return self.hand(worker, pick)
+
+    @rule(worker=st.sampled_from(WORKERS), pick=st.integers(0, 9), twice=st.booleans(),
+          how=st.sampled_from(["complete", "complete", "bury", "retry", "release", "throttle"]))  # fmt: skip
+    def end(self, worker: str, pick: int, twice: bool, how: str) -> None:
+        if not (work := self.work(worker, pick, twice)):
+            return
+        job, claims = work
+        verbs: dict[str, Callable[[Desk, Claim], Coroutine[Any, Any, Any]]] = {
+            "complete": lambda desk, claim: desk.complete(claim),
+            "bury": lambda desk, claim: desk.bury(claim, Reason.BAD_ADDRESS),
+            "retry": lambda desk, claim: desk.retry(claim, 10_000.0),
+            "release": lambda desk, claim: desk.release(claim),
+            "throttle": lambda desk, claim: desk.release(claim, "throttled", 9_999_999_999_999),
+        }
+        answer = self.agree(lambda store, place: verbs[how](store.desks[worker], claims[place]))
+        assert answer in (None, True)
+        match how:
+            case "complete":
+                self.model.complete(job)
+            case "bury":
+                self.model.bury(job, "bad_address")
+            case "retry":
+                self.model.retry(job)
+            case _:
+                self.model.release(job, later=how == "throttle")
+        del self.hands[worker][job.id]
+        self.after_endings()
+
+    @rule(worker=st.sampled_from(WORKERS), pick=st.integers(0, 9), twice=st.booleans())
+    def step(self, worker: str, pick: int, twice: bool) -> None:
+        """The intent of a purchase, and next time its result."""
+        if not (work := self.work(worker, pick, twice)) or work[0].step == "done":
+            return
+        job, claims = work
+        if job.step == "open" and job.step_token == job.token:
+            self.model.record(job)
+            record = self.both(
+                lambda store, place: store.desks[worker].queue.checkpoint(
+                    claims[place], "lookup", result=b"x", credits=1
+                )
+            )
+        else:
+            self.model.intend(job)
+            record = self.both(
+                lambda store, place: store.desks[worker].queue.checkpoint(claims[place], "lookup", paid=True)
+            )
+        assert [one.unknown for one in record] == [job.unknown] * 2
+
+    def leave(self, worker: str) -> None:
+        """The process is gone: its jobs stay at work in the store, and nobody beats for them."""
+        self.lost += [(worker, claims) for claims in self.hands[worker].values()]
+        self.new_boot(worker)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def crash(self, worker: str) -> None:
+        self.leave(worker)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def takeover(self, worker: str) -> None:
+        self.clock.twice = False
+        self.leave(worker)
+        mine = [job for job in self.at_work() if job.token.startswith(f"{worker}/")]
+        order = sorted(mine, key=lambda job: (job.generation * 1_000_000 + job.beats, job.id))
+        words = self.agree(lambda store, _: store.desks[worker].queue.takeover())
+        self.model.clock -= 0
+        assert words == {job.id: self.model.reclaim(job) for job in order}
+        self.after_endings()
+
+    def at_work(self) -> list[Job]:
+        return [job for job in self.model.jobs.values() if job.state == "PROCESSING"]
+
+    @precondition(lambda self: self.at_work())
+    @rule(pick=st.integers(0, 9), twice=st.booleans(), moved=st.booleans())
+    def reclaim(self, pick: int, twice: bool, moved: bool) -> None:
+        """A watcher takes a job, be its owner dead or only slow; one whose beat moved stays where it is."""
+        self.clock.twice = twice
+        jobs = self.at_work()
+        job = jobs[pick % len(jobs)]
+        beat = float(job.generation * 1_000_000 + job.beats)
+        if moved:
+            assert self.agree(lambda store, _: store.desks["w1"].queue.reclaim(job.id, beat - 1)) == "alive"
+            return
+        word = self.agree(lambda store, _: store.desks["w1"].queue.reclaim(job.id, beat))
+        for worker in WORKERS:
+            if job.id in self.hands[worker]:
+                self.lost.append((worker, self.hands[worker].pop(job.id)))
+        assert word == self.model.reclaim(job)
+        self.after_endings()
+
+    @precondition(lambda self: self.lost)
+    @rule(pick=st.integers(0, 99), how=st.sampled_from(["complete", "bury", "retry", "release", "step"]))
+    def late(self, pick: int, how: str) -> None:
+        """Whoever lost his lease changes nothing."""
+        worker, claims = self.lost[pick % len(self.lost)]
+        if self.model.jobs.get(claims[0].job_id, Job("", "", "", "", "")).token == claims[0].token:
+            return  # crashed, but not taken back yet: to the store it is still his
+        verbs: dict[str, Callable[[Desk, Claim], Coroutine[Any, Any, Any]]] = {
+            "complete": lambda desk, claim: desk.complete(claim),
+            "bury": lambda desk, claim: desk.bury(claim),
+            "retry": lambda desk, claim: desk.retry(claim),
+            "release": lambda desk, claim: desk.release(claim),
+            "step": lambda desk, claim: desk.queue.checkpoint(claim, "lookup", result=b"late"),
+        }
+        assert self.agree(lambda store, place: verbs[how](store.desks[worker], claims[place])) == "LostLease"
+        assert claims[0].job_id in self.agree(lambda store, place: store.desks[worker].queue.extend([claims[place]]))
+
+    @precondition(lambda self: self.model.sched)
+    @rule(pick=st.integers(0, 9))
+    def time_passes(self, pick: int) -> None:
+        job_id = sorted(self.model.sched)[pick % len(self.model.sched)]
+        self.model.jobs[job_id].due = True
+        self.both(lambda store, _: store.connection.execute("ZADD", store.desks["w1"].keys.sched, "XX", 1, job_id))
+
+    @precondition(lambda self: self.ids)
+    @rule(pick=st.integers(0, 99), twice=st.booleans(), again=st.booleans())
+    def operate(self, pick: int, twice: bool, again: bool) -> None:
+        """An operator cancels or retries any job that ever was."""
+        self.clock.twice = twice
+        job_id = self.ids[pick % len(self.ids)]
+        verb = "revive" if again else "cancel"
+        word = self.agree(lambda store, _: getattr(store.desks["w1"].queue, verb)(job_id, by="ops"))
+        expected = self.model.revive(job_id) if again else self.model.cancel(job_id)
+        self.after_endings()
+        assert (word or "ok") == expected
+
+    @rule(location=st.sampled_from(["", "loc1", "loc2"]))
+    def pause_or_resume(self, location: str) -> None:
+        """The queue itself, or a location; its parked jobs go on at once when it is back."""
+        self.clock.twice = False
+
+        async def switch(store: Store, _: int) -> None:
+            switches = Switches(store.connection, store.desks["w1"].keys)
+            if not location:
+                await (switches.resume_queue() if self.model.paused else switches.pause_queue("ops"))
+            elif location in self.model.away:
+                await switches.resume_provider(f"ghl:{location}", why="ops")
+                for job_id in freed:
+                    await store.connection.execute("ZADD", store.desks["w1"].keys.sched, "XX", 1, job_id)
+            else:
+                await switches.pause_provider(f"ghl:{location}", "operator", "ops")
+
+        freed = [job.id for job in self.model.jobs.values() if job.held and job.location == location]
+        self.both(switch)
+        if not location:
+            self.model.paused = not self.model.paused
+        elif location in self.model.away:
+            self.model.away.remove(location)
+            for job_id in freed:
+                self.model.jobs[job_id].due = True
+        else:
+            self.model.away.add(location)
+
+    @rule()
+    def forget_scripts(self) -> None:
+        self.both(lambda store, _: store.connection.execute("SCRIPT", "FLUSH"))
+
+    # --- what always holds ---------------------------------------------------------------------------------------
+
+    @invariant()
+    def all_three_hold_the_same(self) -> None:
+        embedded, real = self.both(lambda store, _: store.dump())
+        self.model.clock -= 1
+        assert {key: (kind, comparable(key, value), life) for key, (kind, value, life) in embedded.items()} == {
+            key: (kind, comparable(key, value), life) for key, (kind, value, life) in real.items()
+        }
+        self.check_lives(real)
+        self.check_places(real)
+        self.check_counts(real)
+        self.check_contacts(real)
+        self.check_marker(real)
+
+    def check_lives(self, dump: dict[str, tuple[str, Any, bool]]) -> None:
+        """No key outside the table, and each bounded as it says."""
+        for key, (kind, _, has_life) in dump.items():
+            [(expected, mortal)] = [life for name, life in KEYS_AND_LIFE.items() if re.fullmatch(name, key)]
+            assert kind == expected, key
+            if key.startswith(("job:", "tl:", "load:", "step:")):
+                job = self.model.jobs[key.partition(":")[2]]
+                if mortal is None:
+                    mortal = job.state not in (*WAITING, "PROCESSING")
+            assert has_life == mortal, key
+
+    def check_places(self, dump: dict[str, tuple[str, Any, bool]]) -> None:
+        """Every job is in exactly one place, and the place fits its state."""
+
+        def members(key: str) -> list[str]:
+            _, value, _ = dump.get(key, ("", [], False))
+            entries = value if key.startswith("wait:") else [member for member, _ in scored(value)]
+            return [entry.decode() for entry in entries]
+
+        model = self.model
+        assert (members("wait:live"), members("wait:bulk")) == (model.live, model.bulk)
+        assert members("wait:suspect") == model.suspects
+        assert set(members("sched")) == model.sched
+        assert set(members("lease")) == {job.id for job in self.at_work()}
+        for key, state in (("done", "SUCCEEDED"), ("dead", "FAILED_FINAL")):
+            assert set(members(key)) == {job.id for job in model.jobs.values() if job.state == state}
+            assert len(members(key)) <= KEEP
+        places = ("wait:live", "wait:bulk", "wait:suspect", "sched", "lease", "done", "dead")
+        assert sorted(job_id for key in places for job_id in members(key)) == sorted(model.jobs)
+        for job in model.jobs.values():
+            fields = {name.decode(): text.decode() for name, text in dump[f"job:{job.id}"][1].items()}
+            shown = (
+                fields["state"],
+                int(fields.get("tries", 0)),
+                int(fields.get("stalls", 0)),
+                fields.get("token", ""),
+            )
+            assert shown == (job.state, job.tries, job.stalls, job.token)
+            assert fields.get("reason", "") == job.reason
+            assert ("suspect" in fields, "alone" in fields) == (job.suspect, job.alone)
+
+    def check_counts(self, dump: dict[str, tuple[str, Any, bool]]) -> None:
+        counts = {name.decode(): int(number) for name, number in dump.get("counts", ("", {}, False))[1].items()}
+        for lane in ("live", "bulk"):
+            for state in ("QUEUED", "PROCESSING", "RETRY_SCHEDULED", "SUCCEEDED", "FAILED_FINAL"):
+                there = sum(job.lane == lane and job.state == state for job in self.model.jobs.values())
+                assert counts.get(f"{lane}:{state}", 0) == there, (lane, state)
+        assert counts.get("unknown_purchases", 0) == self.model.unknown_purchases
+        assert counts.get("credits", 0) == self.model.credits
+
+    def check_contacts(self, dump: dict[str, tuple[str, Any, bool]]) -> None:
+        """One job a contact is at work, and what is known of it is what its events told."""
+        busy = [job.contact for job in self.at_work()]
+        assert len(busy) == len(set(busy))
+        for contact, seen in self.model.seen.items():
+            fields = dump[f"seen:{CONTACTS[contact]}:{contact}"][1]
+            street = fields.get(b"fp")
+            assert (street is None) == (seen.street is None)
+            if street is not None and seen.street is not None:
+                assert street.decode().partition("|")[0] == seen.street.casefold()
+            assert fields.get(b"job", b"").decode() == (seen.job or "")
+
+    def check_marker(self, dump: dict[str, tuple[str, Any, bool]]) -> None:
+        """Nothing waits unheard: whoever sleeps is woken."""
+        if self.model.live or self.model.bulk:
+            assert "wake" in dump
+
+
+def _told(claim: Claim) -> tuple[Any, ...]:
+    step = claim.steps.get("lookup")
+    return (
+        claim.job_id, claim.token, claim.attempt, claim.stalled_count, claim.alone, claim.rerun,
+        claim.lead.address.line1, step.unknown if step else 0,
+    )  # fmt: skip
+
+
+async def _alone(awaitable: Awaitable[Answer]) -> Answer:
+    return await awaitable
+
+
+def test_three_queues_agree_on_everything(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(job="", request="", twice=False)
+    once = Script.__call__
+
+    async def call(script: Script, keys: Any, args: Any) -> Any:
+        answer = await once(script, keys, args)
+        if clock.twice and script.name != "claim":
+            again = await once(script, keys, args)
+            if script.name != "checkpoint":  # it tells the time
+                assert again == answer, script.name
+        return answer
+
+    monkeypatch.setattr(Script, "__call__", call)
+    monkeypatch.setattr(queue_module, "new_job_id", lambda now_ms: clock.job)
+    monkeypatch.setattr(queue_module.secrets, "token_hex", lambda size: clock.request)
+    with asyncio.Runner() as loop:
+        contexts = [open_redis(RedisSettings(url=url)) for url in ("fakeredis://", redis_server.url)]
+        stores = tuple(Store(loop.run(_alone(context.__aenter__()))) for context in contexts)
+        machine = type("ThreeQueues", (ThreeQueues,), {"loop": loop, "stores": stores, "clock": clock})
+        try:
+            run_state_machine_as_test(machine, settings=PROFILE)
+        finally:
+            for context in contexts:
+                loop.run(_alone(context.__aexit__(None, None, None)))
