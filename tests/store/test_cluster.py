@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from daemon_process import inside, new_sandbox, settings_for
 from queue_desk import Desk
 from redis.crc import key_slot
 from redis_server import RedisServer
@@ -17,7 +18,9 @@ from redis_topologies import ClusterNodes, ask, cluster, joined, node_id, replic
 from leadenrich.config import QueueSettings, RealEstateApiSettings, RedisSettings
 from leadenrich.core.address import NormalAddress
 from leadenrich.core.job import StepRecord
+from leadenrich.core.lead import PostalAddress
 from leadenrich.core.property import Found, LookupAnswer
+from leadenrich.sandbox.events import contact_event
 from leadenrich.store.connection import open_redis
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
 from leadenrich.store.limiter import SharedPace
@@ -150,7 +153,7 @@ async def test_a_waiting_worker_is_woken_and_let_go(desk: Desk) -> None:
     began = time.monotonic()
     await desk.queue.stop_waiting()
     assert await waiting is False
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 async def blocked(desk: Desk) -> None:
@@ -218,6 +221,19 @@ def begin_move(slot: int, source: RedisServer, target: RedisServer) -> None:
 def end_move(slot: int, owner: RedisServer, *others: RedisServer) -> None:
     for node in (owner, *others):
         ask(node, "CLUSTER", "SETSLOT", slot, "NODE", node_id(owner))
+
+
+async def test_a_whole_daemon_lives_on_a_cluster(nodes: ClusterNodes, tmp_path: Path) -> None:
+    async with open_redis(RedisSettings(url=nodes.url)) as connection:
+        await connection.execute("FLUSHALL")
+    async with new_sandbox() as sandbox, inside(sandbox, tmp_path, settings_for(sandbox, nodes.url)) as daemon:
+        address = PostalAddress("742 Evergreen Terrace", "Springfield", "Illinois", "62704")
+        contact = sandbox.ghl.add_contact("ContactAlex", sandbox.location_id, address=address)
+        status, answer = await daemon.hook(contact_event("ContactCreate", contact))
+        assert status == 202
+        [job] = await daemon.ended([answer["job_id"]])
+        assert (job["state"], job["outcome"]) == ("SUCCEEDED", "QUALIFIED")
+        assert list(await daemon.jobs()) == [answer["job_id"]]
 
 
 async def test_the_worst_of_the_primaries_counts(nodes: ClusterNodes) -> None:
