@@ -127,6 +127,9 @@ async def _run(
     report = Reporter(metrics)
     depth = DepthGauge(Views(connection, queue.keys))
     metrics.watch_queue(depth.shown)
+    connection.on_script = lambda verb, seconds: metrics.redis_seconds.labels(verb=verb).observe(seconds)
+    connection.on_error = metrics.redis_errors.inc
+    queue.on_batch = metrics.enqueue_batch_jobs.observe
     async with AsyncExitStack() as stack:
         worker = web = None
         if "worker" in halves:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -118,6 +118,7 @@ class Queue:
         self._probe_ms = probe_ms
         self._retention_ms = max(1, round(settings.payload_retention * 1000))
         self._scripts: dict[str, Script] = {}
+        self.on_batch: Callable[[int], None] = lambda leads: None  # hears how many leads travelled together
         self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH)
         self._complete: Batcher[tuple[Claim, Complete, str], str] = Batcher(self._complete_batch, most=COMPLETE_BATCH)
 
@@ -140,6 +141,7 @@ class Queue:
 
     async def submit_all(self, batch: Sequence[Submission]) -> list[Receipt]:
         """Takes in leads in their order, all in one call: not more than ENQUEUE_BATCH."""
+        self.on_batch(len(batch))
         k, now_ms = self.keys, time.time_ns() // 1_000_000
         keys = [k.wait_live, k.wait_bulk, k.sched, k.wake, k.events, k.counts, k.dead]
         args: list[Any] = [k.prefix, SEEN_MS, round(self._settings.dedup_window * 1000), self._unknown_updates,
