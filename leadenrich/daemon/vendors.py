@@ -98,6 +98,7 @@ def open_vendors(
         rea,
         config.realestateapi,
         flight_s=config.realestateapi.timeout + turn_s(config) + 15,
+        worker=queue.owner,
         on_credit=metrics.credits.inc,
         on_cached=metrics.cache_hits.inc,
     )

@@ -53,7 +53,10 @@ class Steps(Protocol):
 
 
 class Purchases:
-    """`flight_s` bounds how long one purchase may take, waiting for the rate included, before others buy themselves."""
+    """`flight_s` bounds how long one purchase may take, waiting for the rate included, before others buy themselves.
+
+    `worker` is `<name>/<boot>` of this process: what an earlier boot of the same name left in flight is dead.
+    """
 
     def __init__(
         self,
@@ -62,12 +65,14 @@ class Purchases:
         settings: RealEstateApiSettings,
         *,
         flight_s: float,
+        worker: str = "",
         on_credit: Callable[[int], None] = lambda credits: None,
         on_cached: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._settings = settings
         self._flight_s = flight_s
+        self._worker = worker or f"{secrets.token_hex(8)}/0"
         self._on_credit = on_credit
         self._on_cached = on_cached
         self._acquire = Script(connection, "acquire")
@@ -107,7 +112,7 @@ class Purchases:
         self, address: NormalAddress, location_id: str, steps: Steps, step: str
     ) -> tuple[LookupAnswer, bool]:
         record, flight = property_keys(self._source.name, address.key)
-        owner = secrets.token_hex(8)
+        owner = f"{self._worker}:{secrets.token_hex(8)}"
         deadline = time.monotonic() + self._flight_s + 5
         while True:
             word, *packed = await self._acquire([record, flight], [owner, round(self._flight_s * 1000)])
