@@ -1,23 +1,33 @@
-"""The web half, wired to the store."""
+"""The web half, wired to the store and, where there is one, to the spool."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import structlog
 from aiohttp import web
+from msgspec.structs import replace
+from prometheus_client import Gauge
 
 from leadenrich.config import Config, split_listen
 from leadenrich.daemon.reporter import Reporter
 from leadenrich.providers.ghl import provider_name
 from leadenrich.store.connection import Connection
-from leadenrich.store.queue import Queue
+from leadenrich.store.intake import SpoolingIntake
+from leadenrich.store.queue import Queue, Receipt, Submission
+from leadenrich.store.spool import Spool, open_spool
+from leadenrich.store.spool_file import SpoolRefused
 from leadenrich.store.views import Views
-from leadenrich.telemetry.health import Health
+from leadenrich.telemetry.health import HalfReport, Health, HealthReport
 from leadenrich.telemetry.metrics import Metrics
 from leadenrich.web.app import WebParts, create_app, create_probe_app, reconfigure
-from leadenrich.web.server import WebServer
+from leadenrich.web.server import CannotListen, WebServer
+
+log = structlog.get_logger("leadenrich.daemon")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +43,105 @@ class WebHalf:
         reconfigure(self.app, config.server, config.ghl, config.queue)
 
 
+class SpoolHealth(Health):
+    """The same verdicts, shown as they are with a spool: Redis may be away while the disk takes leads."""
+
+    def __init__(self, health: Health, intake: SpoolingIntake) -> None:
+        self._problems, self._notes = health._problems, health._notes
+        self._intake = intake
+
+    def report_now(self) -> HealthReport:
+        told = super().report_now()
+        if told.web is not None:
+            told = replace(told, web=self._with_spool(told.web))
+        waiting = self._intake.leads
+        if waiting:
+            note = f"spooling: {waiting} lead waits" if waiting == 1 else f"spooling: {waiting} leads wait"
+            told = replace(told, notes={**told.notes, "spool": note})
+        ready = all(half.ready for half in (told.web, told.worker) if half is not None)
+        return replace(told, ready=ready)
+
+    def _with_spool(self, half: HalfReport) -> HalfReport:
+        problems = {part: problem for part, problem in half.problems.items() if part != "store"}
+        if self._intake.refuses:
+            problems = half.problems | {"spool": self._intake.refuses}
+        return HalfReport(ready=not problems, problems=problems)
+
+
 @asynccontextmanager
 async def open_web(
     config: Config, connection: Connection, queue: Queue, *, metrics: Metrics, health: Health, report: Reporter
 ) -> AsyncIterator[WebHalf]:
-    """Raises: CannotListen."""
+    """Raises: CannotListen, also when the spool cannot be used."""
     rates = {
         "realestateapi": config.realestateapi.rate_per_second,
         **{provider_name(location.id): config.ghl.requests_per_10s / 10 for location in config.ghl.locations},
     }
-    app = create_app(
-        WebParts(
-            server=config.server,
-            ghl=config.ghl,
-            queue=config.queue,
-            intake=queue,
-            views=Views(connection, queue.keys, rates=rates),
-            health=health,
-            render_metrics=metrics.render,
-            on_receipt=report.receipt,
-            on_answer=lambda route, status: metrics.webhooks.labels(route=route, status=str(status)).inc(),
+    async with AsyncExitStack() as stack:
+        intake: Queue | SpoolingIntake = queue
+        if config.server.spool and connection.embedded:
+            log.warning(
+                "spool_ignored", note="the embedded Redis is never away, and nothing of it outlives the process"
+            )
+        elif config.server.spool:
+            intake = await stack.enter_async_context(_open_intake(Path(config.server.spool), queue, metrics, report))
+            health = SpoolHealth(health, intake)
+        app = create_app(
+            WebParts(
+                server=config.server,
+                ghl=config.ghl,
+                queue=config.queue,
+                intake=intake,
+                views=Views(connection, queue.keys, rates=rates),
+                health=health,
+                render_metrics=metrics.render,
+                on_receipt=lambda submission, receipt: _tell(report, submission, receipt),
+                on_answer=lambda route, status: metrics.webhooks.labels(route=route, status=str(status)).inc(),
+            )
         )
-    )
-    async with WebServer(app, host=config.server.host, port=config.server.port) as server:
+        server = await stack.enter_async_context(WebServer(app, host=config.server.host, port=config.server.port))
         yield WebHalf(server, server.url, app)
+
+
+@asynccontextmanager
+async def _open_intake(path: Path, queue: Queue, metrics: Metrics, report: Reporter) -> AsyncIterator[SpoolingIntake]:
+    """Raises: CannotListen: a web half that could not keep its word must not take leads."""
+    try:
+        async with open_spool(path) as spool:
+            intake = SpoolingIntake(queue, spool, on_handed_on=lambda lead, receipt: _tell_late(report, lead, receipt))
+            _show(metrics, spool)
+            # Not in a TaskGroup, which would wrap what ends the daemon: CannotListen has its own exit status.
+            drain = asyncio.create_task(intake.drain(), name="spool")
+            try:
+                yield intake
+            finally:
+                drain.cancel()
+                await asyncio.wait([drain])
+    except SpoolRefused as error:
+        raise CannotListen(f"server.spool: {error}") from error
+
+
+def _show(metrics: Metrics, spool: Spool) -> None:
+    leads = Gauge("leadenrich_spool_leads", "Leads that wait on our own disk.", registry=metrics.registry)
+    size = Gauge("leadenrich_spool_bytes", "Size of the spool's file.", registry=metrics.registry)
+    leads.set_function(lambda: spool.leads)
+    size.set_function(lambda: spool.bytes)
+
+
+def _tell(report: Reporter, submission: Submission | None, receipt: Receipt) -> None:
+    """`queued` is told when Redis has the lead, for it counts jobs."""
+    if submission is None or receipt.verb != "queued" or not receipt.spooled:
+        report.receipt(submission, receipt)
+        return
+    lead = submission.lead
+    log.info("spooled", job_id=receipt.job_id, contact_id=lead.contact_id, location_id=lead.location_id,
+             lane=submission.lane.value)  # fmt: skip
+
+
+def _tell_late(report: Reporter, submission: Submission, receipt: Receipt) -> None:
+    report.receipt(submission, receipt)
+    if receipt.job_id != submission.job_id:  # the id that was answered leads nowhere: this line leads on
+        log.info("spooled_lead_is_no_job", answered=submission.job_id, became=receipt.verb, job_id=receipt.job_id)
 
 
 @asynccontextmanager
