@@ -62,9 +62,10 @@ class SpoolHealth(Health):
         return replace(told, ready=ready)
 
     def _with_spool(self, half: HalfReport) -> HalfReport:
-        problems = {part: problem for part, problem in half.problems.items() if part != "store"}
-        if self._intake.refuses:
-            problems = half.problems | {"spool": self._intake.refuses}
+        problems = dict(half.problems)
+        away = problems.pop("store", None)
+        if self._intake.refuses and (away or self._intake.leads):
+            problems |= {"spool": self._intake.refuses} | ({"store": away} if away else {})
         return HalfReport(ready=not problems, problems=problems)
 
 

@@ -48,7 +48,7 @@ class SpoolingIntake:
         self._probe_s = probe_s
         self._row: Batcher[Submission, Receipt | StoreUnavailable] = Batcher(self._take, most=ENQUEUE_BATCH)
         self._filled = asyncio.Event()
-        self.refuses = ""  # why the spool takes no leads now
+        self.refuses = ""  # why the spool took no lead when one came last
 
     @property
     def leads(self) -> int:
@@ -70,7 +70,9 @@ class SpoolingIntake:
             try:
                 # Cut off, it may have reached Redis all the same: then the spooled one is the same job.
                 async with asyncio.timeout(self._take_s):
-                    return await self._queue.submit_all(named)
+                    receipts = await self._queue.submit_all(named)
+                self.refuses = ""
+                return receipts
             except (StoreUnavailable, TimeoutError) as error:
                 if not self.refuses:  # else told already: nothing waits, and each batch comes by here
                     log.warning("spooling", error=str(error) or f"Redis did not answer within {self._take_s} s")
@@ -100,7 +102,7 @@ class SpoolingIntake:
             if not self._spool.leads:
                 if handed_on:
                     log.info("spool_drained", leads=handed_on)
-                handed_on, self.refuses = 0, ""
+                    handed_on, self.refuses = 0, ""
                 self._filled.clear()
                 await self._filled.wait()
                 continue
