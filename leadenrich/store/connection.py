@@ -29,6 +29,7 @@ from leadenrich.config.redis_urls import redis_address
 from leadenrich.store.cluster import ClusterServers
 from leadenrich.store.durability import EMBEDDED, Durability, ask_durability, judge
 from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.memory import Memory, Room, fullest
 from leadenrich.store.servers import Servers, open_embedded, open_sentinel, open_single
 
 WATCHDOG_S = 5.0  # how much longer than asked a blocking command may take before its connection counts as dead
@@ -54,6 +55,7 @@ class Connection:
         self.embedded = embedded
         self.script_flags = False
         self.version: tuple[int, ...] = (0,)
+        self.room = Room(self.memory)  # for new leads
         self.on_script: Callable[[str, float], None] = lambda verb, seconds: None
         self.on_error: Callable[[], None] = lambda: None
 
@@ -99,6 +101,12 @@ class Connection:
         self.version = durability.version
         self.script_flags = self.version >= (7,)
         return durability
+
+    async def memory(self) -> Memory:
+        """How full Redis is; of a Cluster the fullest counts. Raises: StoreUnavailable."""
+        if self.embedded:
+            return Memory()
+        return fullest(await self._guard(self._servers.run_everywhere("INFO", "memory")))
 
     async def close(self) -> None:
         await self._servers.close()
@@ -146,6 +154,15 @@ async def open_redis(settings: RedisSettings) -> AsyncIterator[Connection]:
         durability = await _wait_for(connection, settings.connect_timeout)
         judge(durability, allow_volatile=settings.allow_volatile)
         yield connection
+    finally:
+        await connection.close()
+
+
+async def ask_redis(settings: RedisSettings) -> tuple[Durability, Memory]:
+    """What stands behind `redis.url`, judged by nobody; asks once. Raises: StoreUnavailable."""
+    connection = _connection(settings.url)
+    try:
+        return await connection.probe(), await connection.memory()
     finally:
         await connection.close()
 

@@ -1,10 +1,10 @@
-"""What the Redis found would keep over a crash or a power cut, and what is said about it at start."""
+"""What the Redis found would keep over a crash or a power cut, and what is said about it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -47,33 +47,73 @@ async def ask_durability(ask: Callable[..., Awaitable[list[Any]]]) -> Durability
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """What a crash, a power cut or a full memory can cost with this Redis, and the cure. `event` names its log line."""
+
+    event: str
+    cost: str
+    cure: str
+    refused: bool = False  # the daemon does not start with it
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.cost}: {self.cure}" if self.cure else self.cost
+
+
 def judge(durability: Durability, *, allow_volatile: bool) -> None:
     """Says what a crash can cost with this Redis. Raises: StoreRefused."""
+    for risk in risks(durability, allow_volatile=allow_volatile):
+        if risk.refused:
+            raise StoreRefused(str(risk))
+        log.warning(risk.event, **risk.facts, note=str(risk))
+
+
+def risks(durability: Durability, *, allow_volatile: bool) -> list[Risk]:
+    """All of them, the worst first; none when everything acknowledged is kept."""
     if durability.embedded:
-        log.warning("redis_embedded", note="embedded Redis: nothing outlives this process")
-        return
-    version = ".".join(map(str, durability.version))
+        return [Risk("redis_embedded", "embedded Redis: nothing outlives this process", "")]
+    found = []
     if durability.version < OLDEST_VERSION:
-        raise StoreRefused(f"Redis {version} is too old: 6.2 or newer is needed")
+        version = ".".join(map(str, durability.version))
+        found.append(Risk("redis_old", f"Redis {version} is too old", "6.2 or newer is needed", refused=True))
+    found += [risk for risk in (_of_the_file(durability, allow_volatile), _of_the_memory(durability)) if risk]
+    return found
+
+
+def _of_the_file(durability: Durability, allow_volatile: bool) -> Risk | None:
+    if not durability.append_only and not allow_volatile:
+        return Risk(
+            "redis_volatile",
+            "Redis keeps no append-only file, so acknowledged leads would be lost with it",
+            "set `appendonly yes` in redis.conf, or redis.allow_volatile = true if losing them is acceptable",
+            refused=True,
+        )
     if not durability.append_only:
-        if not allow_volatile:
-            raise StoreRefused(
-                "Redis keeps no append-only file, so acknowledged leads would be lost with it: set `appendonly yes` "
-                "in redis.conf, or redis.allow_volatile = true if losing them is acceptable"
-            )
-        log.warning("redis_volatile", note="no append-only file: leads are lost when Redis ends")
-    elif durability.append_fsync != "always":
-        log.warning(
-            "redis_fsync",
-            appendfsync=durability.append_fsync,
-            note="a power cut can cost the last second or two of acknowledged leads; `appendfsync always` keeps all",
-        )
-    if durability.policy not in ("noeviction", "unknown"):
-        log.warning(
-            "redis_evicts",
-            maxmemory_policy=durability.policy,
-            note="Redis may evict leads when memory is short: set `maxmemory-policy noeviction`",
-        )
+        cost = "Redis keeps no append-only file: every lead that waits is lost when it ends"
+        return Risk("redis_volatile", cost, "set `appendonly yes` in redis.conf")
+    facts = {"appendfsync": durability.append_fsync}
+    if durability.append_fsync == "unknown":
+        cost = "whether a power cut can cost acknowledged leads is unknown, for Redis does not tell its appendfsync"
+        return Risk("redis_fsync", cost, "allow this user `+config|get`, and set `appendfsync always`", facts=facts)
+    if durability.append_fsync == "no":
+        cost = "a power cut can cost the last half minute of acknowledged leads"
+        return Risk("redis_fsync", cost, "set `appendfsync always` to keep all", facts=facts)
+    if durability.append_fsync != "always":
+        cost = "a power cut can cost the last second or two of acknowledged leads"
+        return Risk("redis_fsync", cost, "set `appendfsync always` to keep all", facts=facts)
+    return None
+
+
+def _of_the_memory(durability: Durability) -> Risk | None:
+    if durability.policy in ("noeviction", "unknown"):
+        return None
+    return Risk(
+        "redis_evicts",
+        "Redis may evict leads when memory is short",
+        "set `maxmemory-policy noeviction`",
+        facts={"maxmemory_policy": durability.policy},
+    )
 
 
 def _fsync(answer: Any) -> str:

@@ -142,6 +142,7 @@ class Queue:
     async def submit_all(self, batch: Sequence[Submission]) -> list[Receipt]:
         """Takes in leads in their order, all in one call: not more than ENQUEUE_BATCH."""
         self.on_batch(len(batch))
+        await self._connection.room.check()
         k, now_ms = self.keys, time.time_ns() // 1_000_000
         keys = [k.wait_live, k.wait_bulk, k.sched, k.wake, k.events, k.counts, k.dead]
         args: list[Any] = [k.prefix, SEEN_MS, round(self._settings.dedup_window * 1000), self._unknown_updates,
