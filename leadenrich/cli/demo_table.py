@@ -76,7 +76,7 @@ class DemoTable:
         ended = sum(line.ended for _, line in self._lines.values())
         right = sum(line.as_expected for _, line in self._lines.values())
         summary = (
-            f"{ended} of {self._count} leads ended in {seconds:.1f} s, {right} as expected; {calls} look-ups bought."
+            f"{ended} of {self._count} leads ended in {seconds:.1f} s, {right} as expected; {calls} look-up calls."
         )
         (self._live.console if self._live else self._console).print(summary, highlight=False)
 
