@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _set_up(config: Config, locations: list[str], *, yes: bool) -> int:
     console = Console()
-    async with Ghl(config.ghl, now_ms=now_ms) as crm:
+    async with Ghl(config.ghl, now_ms=now_ms, allow_private=config.server.allow_private_upstreams) as crm:
         plans = [await plan_fields(crm, location, mapping_of(config).entries) for location in locations]
         for plan in plans:
             _print(console, plan)

@@ -91,8 +91,16 @@ def open_vendors(
         metrics.provider_call(provider, endpoint, "error" if status is None else status, seconds)
         log.debug("provider_call", provider=provider, endpoint=endpoint, status=status, seconds=round(seconds, 3))
 
-    rea = RealEstateApi(config.realestateapi, now_ms=now_ms, paces=(timed,), on_call=on_call, full_since=full_since)
-    ghl = Ghl(config.ghl, now_ms=now_ms, on_call=on_call)
+    private = config.server.allow_private_upstreams
+    rea = RealEstateApi(
+        config.realestateapi,
+        now_ms=now_ms,
+        paces=(timed,),
+        on_call=on_call,
+        full_since=full_since,
+        allow_private=private,
+    )
+    ghl = Ghl(config.ghl, now_ms=now_ms, on_call=on_call, allow_private=private)
     purchases = Purchases(
         connection,
         rea,

@@ -53,7 +53,10 @@ class _Account:
 
 
 class Ghl:
-    """The Crm, for all configured locations. `now_ms` is wall-clock time, epoch milliseconds."""
+    """The Crm, for all configured locations. `now_ms` is wall-clock time, epoch milliseconds.
+
+    `allow_private` see HttpClient.
+    """
 
     def __init__(
         self,
@@ -62,10 +65,13 @@ class Ghl:
         now_ms: Callable[[], int],
         on_call: OnCall = ignore_call,
         clock: Callable[[], float] = time.monotonic,
+        allow_private: bool = False,
     ) -> None:
         self._version = settings.api_version
         self._value_name = "fieldValue" if settings.api_version == "v3" else "field_value"
-        self._http = HttpClient(settings.base_url, timeout_s=settings.timeout, on_call=on_call)
+        self._http = HttpClient(
+            settings.base_url, timeout_s=settings.timeout, on_call=on_call, allow_private=allow_private
+        )
         self._fields: dict[str, Mapping[str, CustomField]] = {}
 
         def account(location: LocationSettings) -> _Account:

@@ -25,6 +25,7 @@ from yarl import URL
 from leadenrich import __version__
 from leadenrich.core.errors import ProviderOut, Transient, Trouble
 from leadenrich.providers.answers import Answer
+from leadenrich.providers.resolver import GuardedResolver, Misled
 
 BODY_BYTES_MAX: Final = 2 * 1024 * 1024  # also after decompression
 CONNECT_S: Final = 5.0
@@ -121,10 +122,13 @@ class HttpClient:
     """One session for one provider. Opens at the first call; `close` it, or use it with `async with`.
 
     `timeout_s` is a call's whole time. `on_call` hears of each call: provider, endpoint, status (None: no answer),
-    seconds without the wait at the gate.
+    seconds without the wait at the gate. `allow_private`: the name may lead to a private address.
     """
 
-    def __init__(self, base_url: str, *, timeout_s: float, on_call: OnCall = ignore_call) -> None:
+    def __init__(
+        self, base_url: str, *, timeout_s: float, on_call: OnCall = ignore_call, allow_private: bool = False
+    ) -> None:
+        self._allow_private = allow_private
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._on_call = on_call
@@ -191,7 +195,11 @@ class HttpClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # No limit of connections: a queue inside the time limit would be nobody's fault and all's timeout.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    keepalive_timeout=IDLE_S,
+                    resolver=GuardedResolver(allow_private=self._allow_private),
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 request_class=_GatedRequest,
                 timeout=aiohttp.ClientTimeout(
@@ -227,7 +235,9 @@ def _trouble(error: Exception, provider: str, *, sent: bool, timeout_s: float) -
     kind = type(error).__name__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return ProviderOut(f"{provider}: its certificate is not valid", provider=provider, kind="certificate")
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Misled):
+        text = str(error.os_error)
+    elif isinstance(error, aiohttp.ConnectionTimeoutError):
         text = f"no connection within {CONNECT_S:g} s"
     elif isinstance(error, aiohttp.SocketTimeoutError):
         text = f"silent for {timeout_s * SILENCE_SHARE:g} s"

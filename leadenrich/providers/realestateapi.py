@@ -40,7 +40,7 @@ class KeyInfo:
 class RealEstateApi:
     """The PropertySource. `paces` are waited for in their order, after its own and right before each look-up is sent.
 
-    `now_ms` is wall-clock time, epoch milliseconds; `full_since` see Pace.
+    `now_ms` is wall-clock time, epoch milliseconds; `full_since` see Pace, `allow_private` see HttpClient.
     """
 
     name: str = PROVIDER
@@ -54,13 +54,16 @@ class RealEstateApi:
         on_call: OnCall = ignore_call,
         full_since: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        allow_private: bool = False,
     ) -> None:
         self._key = settings.api_key.reveal().strip() if settings.api_key else ""
         self._now_ms = now_ms
         self._own_pace = Pace(settings.rate_per_second, full_since=full_since, clock=clock)
         self._paces = (self._own_pace, *paces)
         self._shutter = Shutter(PROVIDER, now_ms=now_ms, clock=clock)
-        self._http = HttpClient(settings.base_url, timeout_s=settings.timeout, on_call=on_call)
+        self._http = HttpClient(
+            settings.base_url, timeout_s=settings.timeout, on_call=on_call, allow_private=allow_private
+        )
 
     async def __aenter__(self) -> Self:
         return self
