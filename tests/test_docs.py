@@ -18,7 +18,6 @@ from leadenrich import __version__
 from leadenrich.cli.parser import build_parser
 from leadenrich.config import Config, MappingEntry
 from leadenrich.core.job import TRANSITIONS, Event, JobState, Outcome, Reason
-from leadenrich.store.schema import Keys
 from leadenrich.store.switches import PauseKind
 from leadenrich.telemetry.metrics import Metrics, QueueDepth
 
@@ -222,12 +221,6 @@ def test_every_kind_of_pause_is_explained() -> None:
     kinds = set(PauseKind.__args__)  # type: ignore[attr-defined]  # a Literal's members
     section = OPERATIONS.split("\n## Pauses")[1].split("\n## ")[0]
     assert kinds - {"operator"} == tables_first_words(section)
-
-
-def test_what_is_typed_into_redis_has_the_right_names() -> None:
-    keys = Keys("lead-enrichment")
-    typed = re.findall(r"redis-cli [A-Z]+ '([^']+)'", OPERATIONS)
-    assert set(typed) == {keys.meta, keys.wake}
 
 
 def test_everything_of_the_earlier_service_is_in_the_table() -> None:

@@ -46,9 +46,26 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="end when the last lead has ended, with a summary")
 
 
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the report as JSON, for scripts")
+
+
 def _setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--location", metavar="ID", help="the HighLevel location (default: every configured one)")
     parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+
+
+def _queue(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("status", "pause", "resume"))
+    parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def _providers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "pause", "resume"))
+    parser.add_argument("name", nargs="?", metavar="NAME", help="realestateapi, or ghl:<location id>")
+    parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
+    parser.add_argument("--json", action="store_true", help="for scripts")
 
 
 def _version(parser: argparse.ArgumentParser) -> None:
@@ -81,11 +98,32 @@ COMMANDS: Final = (
         "leadenrich check --config config.toml",
     ),
     Command(
+        "doctor",
+        "leadenrich.cli.doctor",
+        "ask Redis and both vendors whether everything is there, and say what to do where it is not",
+        "leadenrich doctor --config config.toml --json",
+        _doctor,
+    ),
+    Command(
         "setup",
         "leadenrich.cli.setup",
         "create the custom fields that the mapping needs in HighLevel",
         "leadenrich setup --location ve9EPM428h8vShlRW1KT",
         _setup,
+    ),
+    Command(
+        "queue",
+        "leadenrich.cli.queue",
+        "how much waits; stop and start taking jobs, for every daemon on the queue",
+        "leadenrich queue pause --reason 'HighLevel is being cleaned up'",
+        _queue,
+    ),
+    Command(
+        "providers",
+        "leadenrich.cli.providers",
+        "who is paused and why; stop and start calls to a vendor",
+        "leadenrich providers resume realestateapi",
+        _providers,
     ),
     Command("version", "leadenrich.cli.version", "print the version", "leadenrich version --json", _version),
     Command(

@@ -1,0 +1,52 @@
+"""`leadenrich providers list|pause|resume`: who is paused and why; stop and start calls, for every daemon."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from leadenrich.cli.status import DONE, FAILED, USAGE
+from leadenrich.cli.store_access import Store, with_store
+from leadenrich.store.views import Stats
+
+
+def run(args: argparse.Namespace) -> int:
+    """1 when a provider to resume was not paused, 2 for a name that nobody has."""
+    return with_store(args, lambda store: _act(store, args))
+
+
+async def _act(store: Store, args: argparse.Namespace) -> int:
+    if args.action == "list":
+        _print(await store.views.stats(), as_json=args.json)
+        return DONE
+    paused = await store.switches.all()
+    known = {*store.providers, *(name for name in paused if name)}
+    if args.name not in known:
+        names = ", ".join(sorted(known))
+        print(f"leadenrich: {args.name or 'no name'}: name one of {names}", file=sys.stderr)
+        return USAGE
+    if args.action == "pause":
+        await store.switches.pause_provider(args.name, "operator", args.reason or "paused by an operator")
+        print(f"{args.name} is paused; its leads wait until `leadenrich providers resume {args.name}`.")
+        return DONE
+    if not await store.switches.resume_provider(args.name, why="an operator resumed it"):
+        print(f"leadenrich: {args.name} was not paused", file=sys.stderr)
+        return FAILED
+    print(f"{args.name} goes on.")
+    return DONE
+
+
+def _print(stats: Stats, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(stats.providers).decode())
+        return
+    table = Table("provider", "paused", "until", "calls a second", "credits today", box=None, pad_edge=False)
+    for name, view in stats.providers.items():
+        rate = "no limit" if view.rate == 0 else str(view.rate or "")
+        credits = "" if view.credits_today is None else str(view.credits_today)
+        table.add_row(name, view.paused or "no", view.until or "", rate, credits)
+    Console().print(table)

@@ -1,0 +1,50 @@
+"""`leadenrich queue status|pause|resume`: how much waits; stop and start taking jobs, for every daemon."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from leadenrich.cli.status import DONE, FAILED
+from leadenrich.cli.store_access import Store, with_store
+from leadenrich.core.job import JobState
+from leadenrich.store.views import Stats
+
+
+def run(args: argparse.Namespace) -> int:
+    """1 when a queue to resume was not paused."""
+    return with_store(args, lambda store: _act(store, args))
+
+
+async def _act(store: Store, args: argparse.Namespace) -> int:
+    if args.action == "status":
+        _print(await store.views.stats(), as_json=args.json)
+        return DONE
+    if args.action == "pause":
+        await store.switches.pause_queue(args.reason or "paused by an operator")
+        print("No job is taken until `leadenrich queue resume`; webhooks are still kept.")
+        return DONE
+    if not await store.switches.resume_queue():
+        print("leadenrich: the queue was not paused", file=sys.stderr)
+        return FAILED
+    print("The queue goes on.")
+    return DONE
+
+
+def _print(stats: Stats, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(stats).decode())
+        return
+    table = Table("lane", *(state.value for state in JobState), box=None, pad_edge=False)
+    for lane, counts in stats.lanes.items():
+        table.add_row(lane, *(str(counts[state.value]) for state in JobState))
+    console = Console()
+    console.print(table)
+    age = stats.oldest_waiting_seconds
+    console.print("nothing waits" if age is None else f"oldest waiting: {age:.0f} s", highlight=False)
+    if stats.paused is not None:
+        console.print(f"PAUSED: {stats.paused}", highlight=False)

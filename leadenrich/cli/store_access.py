@@ -1,0 +1,66 @@
+"""A command's own look at the queue in Redis: no daemon needs to run for it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from leadenrich.cli.configuration import usable
+from leadenrich.cli.loop import run_loop
+from leadenrich.cli.status import FAILED, NO_REDIS
+from leadenrich.config import Config, LogSettings, secret_values, without_password
+from leadenrich.providers.ghl import provider_name
+from leadenrich.store.connection import open_redis
+from leadenrich.store.errors import StoreRefused, StoreUnavailable
+from leadenrich.store.schema import Keys
+from leadenrich.store.switches import Switches
+from leadenrich.store.views import Views
+from leadenrich.telemetry.logs import configure
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What commands read and switch."""
+
+    config: Config
+    switches: Switches
+    views: Views
+
+    @property
+    def providers(self) -> list[str]:
+        """The names that can be paused: what the configuration has of both vendors."""
+        return ["realestateapi", *(provider_name(location.id) for location in self.config.ghl.locations)]
+
+
+def with_store(args: argparse.Namespace, act: Callable[[Store], Awaitable[int]]) -> int:
+    """Runs one action on the configured queue. 69 when Redis cannot be reached."""
+    config = usable(args).config
+    if config.redis.url.startswith("fakeredis://"):
+        print("leadenrich: the embedded Redis lives inside the daemon: use its API", file=sys.stderr)
+        return FAILED
+
+    async def run() -> int:
+        async with _open(config) as store:
+            return await act(store)
+
+    try:
+        return run_loop(run())
+    except (StoreUnavailable, StoreRefused) as error:
+        print(f"leadenrich: {error} (redis.url is {without_password(config.redis.url)})", file=sys.stderr)
+        return NO_REDIS
+
+
+@asynccontextmanager
+async def _open(config: Config) -> AsyncIterator[Store]:
+    # The answer is the output; what Redis' settings can cost is the daemon's and the doctor's to tell.
+    configure(LogSettings(level="error"), secrets=secret_values(config))
+    async with open_redis(replace(config.redis, allow_volatile=True)) as connection:
+        keys = Keys(config.queue.name)
+        rates = {"realestateapi": config.realestateapi.rate_per_second}
+        rates |= {provider_name(place.id): config.ghl.requests_per_10s / 10 for place in config.ghl.locations}
+        yield Store(config, Switches(connection, keys), Views(connection, keys, rates=rates))
