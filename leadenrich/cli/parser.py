@@ -115,7 +115,7 @@ COMMANDS: Final = (
         "queue",
         "leadenrich.cli.queue",
         "how much waits; stop and start taking jobs, for every daemon on the queue",
-        "leadenrich queue pause --reason 'HighLevel is being cleaned up'",
+        "leadenrich queue pause --reason clean-up",
         _queue,
     ),
     Command(
