@@ -1,0 +1,153 @@
+"""The pace, counted where the vendor counts: by arrivals at the fake RealEstateAPI. And what an idle daemon costs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from bisect import bisect_left
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from daemon_process import DaemonProcess, look_ups, new_sandbox, people, process, settings_for, until
+from redis_server import RedisServer, running
+
+from leadenrich.sandbox.faults import Fault, Match
+from leadenrich.sandbox.server import Sandbox
+
+RATE = 10
+AT_ONCE = 5
+PACED = {"worker": {"name": "paced", "rate_per_second": RATE}, "realestateapi": {"rate_per_second": RATE}}
+
+
+class Counter:
+    """How many look-ups the vendor has under way, at most."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.path.endswith("/PropertyDetail"):
+            return await handler(request)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            return await handler(request)
+        finally:
+            self.now -= 1
+
+
+@asynccontextmanager
+async def scene(folder: Path, counter: Counter, **sections: Any) -> AsyncIterator[tuple[DaemonProcess, Sandbox]]:
+    folder.mkdir(exist_ok=True)
+    (folder / "redis").mkdir()
+    with running(folder / "redis") as redis:
+        async with (
+            new_sandbox(middlewares=[counter.middleware]) as sandbox,
+            process(sandbox, folder, settings_for(sandbox, redis.url, **sections)) as daemon,
+        ):
+            yield daemon, sandbox
+
+
+def most_in_a_second(times: list[float]) -> int:
+    """The largest number of arrivals in any second, wherever it begins."""
+    return max(bisect_left(times, begin + 1.0) - index for index, begin in enumerate(times))
+
+
+def arrivals(sandbox: Sandbox) -> list[float]:
+    return sorted(call.time for call in look_ups(sandbox))
+
+
+async def test_never_more_than_the_rate_in_any_second_and_nearly_all_of_it(tmp_path: Path) -> None:
+    counter = Counter()
+    async with scene(tmp_path, counter, **PACED) as (daemon, sandbox):
+        sandbox.faults.add(Fault("slow", seconds=0.2), times=None, match=Match(path="PropertyDetail"))
+        await daemon.start()
+        ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 80)))
+        jobs = await daemon.ended(ids, within_s=20)
+        assert {job["state"] for job in jobs} == {"SUCCEEDED"}
+        times = arrivals(sandbox)
+        assert len(times) == 80
+        assert most_in_a_second(times) <= RATE
+        assert (len(times) - 1) / (times[-1] - times[0]) >= 0.95 * RATE
+        assert counter.most <= AT_ONCE
+
+
+async def test_a_restart_does_not_begin_the_second_anew(tmp_path: Path) -> None:
+    """kill -9 and start: the vendor's second still holds what the dead process asked."""
+    async with scene(tmp_path, Counter(), **PACED) as (daemon, sandbox):
+        await daemon.start()
+        ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 30)))
+        for milestone in (8, 16):
+            await until(lambda goal=milestone: len(look_ups(sandbox)) >= goal, f"{milestone} look-ups")
+            await daemon.kill()
+            await daemon.start()
+        jobs = await daemon.ended(ids, within_s=20)
+        assert {job["state"] for job in jobs} == {"SUCCEEDED"}
+        assert most_in_a_second(arrivals(sandbox)) <= RATE
+
+
+async def test_without_a_rate_five_are_at_work_at_once_and_no_more(tmp_path: Path) -> None:
+    counter = Counter()
+    async with scene(tmp_path, counter) as (daemon, sandbox):
+        sandbox.faults.add(Fault("slow", seconds=0.1), times=None, match=Match(path="PropertyDetail"))
+        await daemon.start()
+        ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 30)))
+        await daemon.ended(ids)
+        assert counter.most == AT_ONCE
+
+
+IDLE_S = 6.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+async def test_at_rest_it_costs_next_to_nothing(tmp_path: Path) -> None:
+    """Less than one command a second, one percent of a core, 90 MiB; and a lead that comes wakes it at once."""
+    (tmp_path / "redis").mkdir()
+    with running(tmp_path / "redis") as redis:
+        async with new_sandbox() as sandbox:
+            settings = settings_for(sandbox, redis.url, queue={"lease": 30.0})  # the default: beats follow it
+            async with process(sandbox, tmp_path, settings) as daemon:
+                await daemon.start()
+                *early, late = people(sandbox, 26)
+                await daemon.ended([await daemon.tell(contact) for contact in early])
+                commands, cpu, began = commands_processed(redis), cpu_s(daemon.pid), time.monotonic()
+                await asyncio.sleep(IDLE_S)  # the subject of the test, not a wait for something
+                idle_s = time.monotonic() - began
+                commands, cpu = commands_processed(redis) - commands, cpu_s(daemon.pid) - cpu
+                assert commands / idle_s <= 1.0
+                assert cpu / idle_s <= 0.01
+                assert resident_mib(daemon.pid) < 90
+
+                told = time.monotonic()
+                await daemon.tell(late)
+                await until(lambda: len(look_ups(sandbox)) == 26, "the look-up", within_s=2)
+                assert arrivals(sandbox)[-1] - told < 0.5
+
+
+def commands_processed(redis: RedisServer) -> int:
+    """Commands that others sent since the server's start: asking is not counted."""
+    with socket.create_connection(("127.0.0.1", redis.port), timeout=2) as link, link.makefile("rwb") as stream:
+        stream.write(b"INFO commandstats\r\n")
+        stream.flush()
+        size = int(stream.readline()[1:])
+        lines = stream.read(size).decode().splitlines()
+    counted = dict(line.removeprefix("cmdstat_").split(":calls=") for line in lines if line.startswith("cmdstat_"))
+    return sum(int(rest.split(",")[0]) for name, rest in counted.items() if name != "info")
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_mib(pid: int) -> float:
+    [line] = [it for it in Path(f"/proc/{pid}/status").read_text().splitlines() if it.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024
