@@ -78,7 +78,7 @@ async def test_the_client_connects_to_nobody_who_was_not_meant(
     """A name that leads to the wire: no byte arrives there, and the error says why; with the switch it is served."""
     wire = await start_wire()
 
-    def dns(host: str, port: int, **_: Any) -> list[Any]:
+    def dns(host: str, port: int, *_: object, **__: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", dns)
