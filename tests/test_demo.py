@@ -1,0 +1,177 @@
+"""What a newcomer runs first: `leadenrich demo`, and `leadenrich setup`. Each as its own process, without Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from daemon_process import as_toml, new_sandbox, settings_for, until
+
+from leadenrich.sandbox.leads import demo_leads
+from leadenrich.sandbox.server import Sandbox
+
+ENDS_WITHIN_S = 20.0
+DONE = re.compile(r"25 of 25 leads ended in ([0-9.]+) s, 25 as expected; \d+ look-up[a-z ]+\.")
+
+
+@dataclass
+class Command:
+    """A running `leadenrich`; `output` grows while it runs."""
+
+    process: asyncio.subprocess.Process
+    output: str = ""
+    errors: str = ""
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LEADENRICH_")}
+    return {**kept, "TERM": "xterm", "COLUMNS": "150", "LINES": "60", **more}
+
+
+@asynccontextmanager
+async def command(folder: Path, *arguments: str, terminal: bool = False, **variables: str) -> AsyncIterator[Command]:
+    """Runs a command on pipes, or on a terminal of its own. What still runs at the end is killed."""
+    ours, theirs = pty.openpty() if terminal else (None, asyncio.subprocess.PIPE)
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "leadenrich", *arguments, cwd=folder, env=environment(**variables),
+        stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    shown = Command(running)
+    if ours is not None:
+        os.close(theirs)
+    readers = [asyncio.create_task(_errors(shown)), asyncio.create_task(_output(shown, ours))]
+    try:
+        yield shown
+    finally:
+        if running.returncode is None:
+            running.kill()
+        await running.wait()
+        await asyncio.gather(*readers)
+
+
+async def _errors(shown: Command) -> None:
+    assert shown.process.stderr is not None
+    while part := await shown.process.stderr.read(65_536):
+        shown.errors += part.decode()
+
+
+async def _output(shown: Command, terminal: int | None) -> None:
+    if terminal is None:
+        assert shown.process.stdout is not None
+        while part := await shown.process.stdout.read(65_536):
+            shown.output += part.decode()
+        return
+    with suppress(OSError), open(terminal, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor, not a path
+        while part := await asyncio.to_thread(screen.read, 65_536):
+            shown.output += part.decode(errors="replace")
+
+
+async def exit_status(shown: Command, within_s: float = ENDS_WITHIN_S) -> int:
+    async with asyncio.timeout(within_s):
+        return await shown.process.wait()
+
+
+async def test_the_demo_once_on_a_pipe_and_on_a_terminal(tmp_path: Path) -> None:
+    """Every sample lead ends as it must within 20 s: a line each on a pipe, a live table on a terminal."""
+    began = time.monotonic()
+    async with (
+        command(tmp_path, "demo", "--once") as piped,
+        command(tmp_path, "demo", "--once", terminal=True) as shown,
+    ):
+        assert await asyncio.gather(exit_status(piped), exit_status(shown)) == [0, 0], piped.errors + shown.errors
+        assert time.monotonic() - began < ENDS_WITHIN_S
+    lines = piped.output.splitlines()
+    for lead in demo_leads(25):
+        [line] = [line for line in lines if lead.story in line and line.endswith("(as expected)")]
+        assert line.split()[0] == lead.state
+        assert lead.outcome is None or lead.outcome in line
+    assert DONE.fullmatch(lines[-1])
+    assert "\x1b" not in piped.output
+    assert "NOT AS EXPECTED" not in piped.output
+    assert piped.errors == ""
+
+    assert shown.output.count("\x1b[") > 100, "the table is drawn again and again"
+    assert DONE.search(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.output))
+    assert "PROCESSING" in shown.output
+    assert "Traceback" not in shown.output + shown.errors
+
+
+async def test_a_line_comes_as_soon_as_its_lead_has_ended(tmp_path: Path) -> None:
+    async with command(tmp_path, "demo", "--once", "--leads", "30") as shown:
+        await until(lambda: "as expected" in shown.output, "the first line")
+        assert shown.process.returncode is None, "it came before the end"
+        assert "leads ended" not in shown.output
+
+
+async def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None:
+    async with command(tmp_path, "demo", "--leads", "3", LEADENRICH_SERVER__PORT="0") as shown:
+        url = (await until(lambda: re.search(r"http://127\.0\.0\.1:\d+", shown.output), "the address"))[0]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{url}/") as page:
+                assert (page.status, page.content_type) == (200, "text/html")
+                assert demo_leads(1)[0].address.line1 in await page.text()
+            async with session.get(f"{url}/readyz") as answer:
+                assert answer.status == 200
+        assert shown.process.returncode is None
+        shown.process.send_signal(signal.SIGINT)
+        assert await exit_status(shown, within_s=5) == 0
+        assert "Traceback" not in shown.errors
+
+
+# --- setup ----------------------------------------------------------------------------------------------------------
+
+
+def names(sandbox: Sandbox) -> set[str]:
+    return {field.name for field in sandbox.ghl.locations[sandbox.location_id].fields.values()}
+
+
+async def set_up(folder: Path, *arguments: str) -> tuple[int, str]:
+    async with command(folder, "setup", "--config", "config.toml", *arguments) as shown:
+        status = await exit_status(shown)
+    assert "Traceback" not in shown.errors
+    return status, shown.output + shown.errors
+
+
+async def test_setup_creates_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
+    async with new_sandbox() as complete:
+        wanted = names(complete)
+    async with new_sandbox(custom_fields=[("Estimated Value", "NUMERICAL")]) as sandbox:
+        (tmp_path / "config.toml").write_text(as_toml(settings_for(sandbox, "redis://127.0.0.1:1/0")))
+
+        status, told = await set_up(tmp_path)  # nobody can be asked
+        assert names(sandbox) == {"Estimated Value"}
+        assert "--yes" in told
+        assert "Bedrooms" in told, "the plan is shown all the same"
+
+        status, told = await set_up(tmp_path, "--yes")
+        assert status == 0, told
+        assert names(sandbox) == wanted
+        assert told.count("created") == len(wanted) - 1
+
+        posts = sum(call.method == "POST" for call in sandbox.ghl.calls)
+        status, told = await set_up(tmp_path, "--yes")
+        assert (status, "0 to create" in told) == (0, True)
+        assert sum(call.method == "POST" for call in sandbox.ghl.calls) == posts
+        kinds = {field.name: field.data_type for field in sandbox.ghl.locations[sandbox.location_id].fields.values()}
+        assert (kinds["Estimated Value"], kinds["Enriched At"]) == ("NUMERICAL", "DATE")
+
+
+async def test_setup_says_what_highlevel_refuses(tmp_path: Path) -> None:
+    async with new_sandbox(custom_fields=[]) as sandbox:
+        settings = settings_for(sandbox, "redis://127.0.0.1:1/0")
+        sandbox.ghl.locations[sandbox.location_id].token = "revoked"
+        (tmp_path / "config.toml").write_text(as_toml(settings))
+        status, told = await set_up(tmp_path, "--yes")
+        assert status == 1
+        assert "401" in told
+        assert settings["ghl"]["locations"][0]["token"] not in told
