@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -37,8 +37,9 @@ from leadenrich.store.switches import Switches
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 PROFILE = settings(
-    max_examples=500 if LONG else 30,
-    stateful_step_count=50 if LONG else 30,
+    max_examples=500 if LONG else 45,
+    stateful_step_count=50 if LONG else 40,
+    phases=tuple(Phase) if LONG else (Phase.generate,),  # to make a failure small takes minutes
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=not LONG,  # the same run for everybody; the long one looks elsewhere every time
@@ -47,7 +48,19 @@ PROFILE = settings(
 CONTACTS = {"c0": "loc1", "c1": "loc1", "c2": "loc2"}
 WORKERS = ("w1", "w2")
 STREETS = ("", "1 First St", "2 Second St")
-KINDS = ("create", "create", "workflow", "import", "update", "update", "tags", "opportunity", "delete")
+KINDS = (
+    "create",
+    "create",
+    "create",
+    "workflow",
+    "import",
+    "update",
+    "update",
+    "update",
+    "tags",
+    "opportunity",
+    "delete",
+)
 TAGS = {None: None, (): "", ("enrich", "vip"): "enrich"}
 KEYS_AND_LIFE = {  # after the queue's prefix: type, and whether it must have a time to live
     r"wait:(live|bulk|suspect)": ("list", False),
@@ -162,11 +175,6 @@ class ThreeQueues(RuleBasedStateMachine):
         assert embedded == real
         return real
 
-    def hand(self, worker: str, pick: int) -> tuple[Job, tuple[Claim, Claim]]:
-        held = self.hands[worker]
-        job_id = sorted(held)[pick % len(held)]
-        return self.model.jobs[job_id], held[job_id]
-
     def after_endings(self) -> None:
         """The time of an ending is the step's number, so that both stores remove the same."""
 
@@ -196,7 +204,7 @@ class ThreeQueues(RuleBasedStateMachine):
 
     @rule(
         kind=st.sampled_from(KINDS),
-        contact=st.sampled_from(sorted(CONTACTS)),
+        contact=st.sampled_from(["c0", "c0", "c0", "c1", "c2"]),
         street=st.sampled_from(STREETS),
         key=st.sampled_from([None, None, "k1", "k2"]),
         tags=st.sampled_from(list(TAGS)),
@@ -226,6 +234,11 @@ class ThreeQueues(RuleBasedStateMachine):
         return not any(claim.alone for claim, _ in self.hands[worker].values())
 
     @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 4), twice=st.booleans())
+    def claim_more(self, worker: str, want: int, twice: bool) -> None:
+        """Drawn twice as often."""
+        self.claim(worker, want, twice)
+
+    @rule(worker=st.sampled_from(WORKERS), want=st.integers(1, 4), twice=st.booleans())
     def claim(self, worker: str, want: int, twice: bool) -> None:
         if not self.may_claim(worker):
             return
@@ -236,9 +249,8 @@ class ThreeQueues(RuleBasedStateMachine):
         owner = self.stores[0].desks[worker].queue.owner
         jobs, hold = self.model.claim(worker, want, running, owner)
         if twice and jobs:
-            self.clock.request, again = f"r{self.model.clock}", []
-            for store in self.stores:
-                again.append(self.loop.run(store.desks[worker].grant(want, running=running)))
+            desks = [store.desks[worker] for store in self.stores]
+            again = [self.loop.run(desk.grant(want, running=running)) for desk in desks]
             assert [[claim.job_id for claim in grant.claims] for grant in again] == [[job.id for job in jobs]] * 2
             assert [grant.claims for grant in again] == [grant.claims for grant in grants]
         for grant in grants:
@@ -270,13 +282,17 @@ class ThreeQueues(RuleBasedStateMachine):
         if not self.hands[worker]:
             return None
         self.clock.twice = twice
-        return self.hand(worker, pick)
+        held = self.hands[worker]
+        job_id = sorted(held)[pick % len(held)]
+        return self.model.jobs[job_id], held[job_id]
 
+    @precondition(lambda self: any(self.hands.values()))
     @rule(worker=st.sampled_from(WORKERS), pick=st.integers(0, 9), twice=st.booleans(),
           how=st.sampled_from(["complete", "complete", "bury", "retry", "release", "throttle"]))  # fmt: skip
     def end(self, worker: str, pick: int, twice: bool, how: str) -> None:
-        if not (work := self.work(worker, pick, twice)):
-            return
+        worker = worker if self.hands[worker] else next(name for name in WORKERS if self.hands[name])
+        work = self.work(worker, pick, twice)
+        assert work
         job, claims = work
         verbs: dict[str, Callable[[Desk, Claim], Coroutine[Any, Any, Any]]] = {
             "complete": lambda desk, claim: desk.complete(claim),
@@ -324,18 +340,17 @@ class ThreeQueues(RuleBasedStateMachine):
         self.lost += [(worker, claims) for claims in self.hands[worker].values()]
         self.new_boot(worker)
 
-    @rule(worker=st.sampled_from(WORKERS))
-    def crash(self, worker: str) -> None:
-        self.leave(worker)
-
-    @rule(worker=st.sampled_from(WORKERS))
-    def takeover(self, worker: str) -> None:
+    @rule(worker=st.sampled_from(WORKERS), taken_over=st.booleans())
+    def crash(self, worker: str, taken_over: bool) -> None:
+        """A restart under the same name takes over at once, or does not come."""
         self.clock.twice = False
+        if not taken_over:
+            self.leave(worker)
+            return
         self.leave(worker)
         mine = [job for job in self.at_work() if job.token.startswith(f"{worker}/")]
         order = sorted(mine, key=lambda job: (job.generation * 1_000_000 + job.beats, job.id))
         words = self.agree(lambda store, _: store.desks[worker].queue.takeover())
-        self.model.clock -= 0
         assert words == {job.id: self.model.reclaim(job) for job in order}
         self.after_endings()
 
@@ -398,8 +413,9 @@ class ThreeQueues(RuleBasedStateMachine):
 
     @rule(location=st.sampled_from(["", "loc1", "loc2"]))
     def pause_or_resume(self, location: str) -> None:
-        """The queue itself, or a location; its parked jobs go on at once when it is back."""
+        """The queue itself, or a location; its parked jobs go on at once when it is back. And Redis forgets scripts."""
         self.clock.twice = False
+        self.both(lambda store, _: store.connection.execute("SCRIPT", "FLUSH"))
 
         async def switch(store: Store, _: int) -> None:
             switches = Switches(store.connection, store.desks["w1"].keys)
@@ -422,10 +438,6 @@ class ThreeQueues(RuleBasedStateMachine):
                 self.model.jobs[job_id].due = True
         else:
             self.model.away.add(location)
-
-    @rule()
-    def forget_scripts(self) -> None:
-        self.both(lambda store, _: store.connection.execute("SCRIPT", "FLUSH"))
 
     # --- what always holds ---------------------------------------------------------------------------------------
 
