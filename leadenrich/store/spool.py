@@ -39,7 +39,7 @@ class _Known:
 class Spool:
     """Of one event loop; all file work is done in one thread, so that no fsync holds up the loop.
 
-    A delivery that waits here already is answered with its job's id, as Redis would.
+    A delivery that is known here is answered with its job's id, as Redis would.
     """
 
     def __init__(self, file: SpoolFile, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
@@ -48,7 +48,7 @@ class Spool:
         self._now_ms = now_ms
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._deliveries: dict[str, _Known] = {}
-        for payload in file.head(len(file)):
+        for payload in file.all():
             self._remember(_record(payload, file.path))
 
     @property
@@ -97,19 +97,20 @@ class Spool:
         return [_record(payload, self._file.path).submission for payload in payloads]
 
     async def forget(self, handed_on: Sequence[Submission]) -> None:
-        """Redis has the oldest leads, these."""
+        """Redis has the oldest leads, these.
+
+        Their deliveries stay known until the last one is handed on: so long the same one again would come here too.
+        """
         await self._in_thread(lambda: self._file.forget(len(handed_on)))
-        for item in handed_on:
-            known = self._deliveries.get(item.delivery_key)
-            if known is not None and known.job_id == item.job_id:
-                del self._deliveries[item.delivery_key]
+        if not self.leads:
+            self._deliveries.clear()
 
     def stop(self) -> None:
         """Waits for a write under way."""
         self._thread.shutdown(wait=True)
 
     def _first(self, delivery_key: str, kept: Mapping[str, Record], now_ms: int) -> str:
-        """The job of the same delivery, which waits here or comes with this batch; "" for none."""
+        """The job of the same delivery, which came here before or comes with this batch; "" for none."""
         if not delivery_key:
             return ""
         if delivery_key in kept:

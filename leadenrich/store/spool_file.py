@@ -13,7 +13,7 @@ import os
 import stat
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -46,12 +46,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file holds: `spans` of the records still to be handed on, and where its last sound frame ends.
+    """What a file holds: `spans` of its records, those before `drained` handed on already, up to the last sound frame.
 
     `rotten` counts the bytes in between that are no sound frame.
     """
 
     spans: tuple[Span, ...]
+    drained: int
     end: int
     rotten: int
 
@@ -74,7 +75,7 @@ def scan(data: bytes) -> Found:
             else:
                 spans.append(Span(at, size))
         at += size
-    return Found(tuple(span for span in spans if span.offset >= drained), end, end - len(HEADER) - sound)
+    return Found(tuple(spans), drained, end, end - len(HEADER) - sound)
 
 
 def _payload(data: bytes, at: int) -> bytes:
@@ -94,6 +95,7 @@ class SpoolFile:
         self.path = path
         self.cut = self.rotten = 0
         self._bytes_max = bytes_max
+        self._gone: list[Span] = []  # handed on, and still in the file
         self._spans: deque[Span] = deque()
         self._end = len(HEADER)
         self._torn = False  # bytes behind _end that no record may follow
@@ -136,17 +138,21 @@ class SpoolFile:
             self._spans.append(Span(self._end, len(whole)))
             self._end += len(whole)
 
+    def all(self) -> list[bytes]:
+        """The payloads of all records in the file, those first that are handed on already. Raises: OSError."""
+        return self._read(self._gone) + self.head(len(self._spans))
+
     def head(self, most: int) -> list[bytes]:
-        """The payloads of the oldest records. Raises: OSError."""
-        return [
-            os.pread(self._fd, span.size - _FRAME.size, span.offset + _FRAME.size) for span in islice(self._spans, most)
-        ]
+        """The payloads of the oldest records that are still to be handed on. Raises: OSError."""
+        return self._read(islice(self._spans, most))
 
     def forget(self, count: int) -> None:
         """The oldest `count` records are handed on. Not on disk when this returns: what is lost of it is work."""
         if count >= len(self._spans):
             self._end = len(HEADER)
             self._cut_back()
+            self._gone.clear()
+            self._spans.clear()
         else:
             mark = frame(_MARK.pack(b"D", self._spans[count].offset))
             if len(mark) <= self.room():
@@ -155,8 +161,7 @@ class SpoolFile:
                     self._end += len(mark)
                 except OSError:
                     self._cut_back()
-        for _ in range(min(count, len(self._spans))):
-            self._spans.popleft()
+            self._gone += [self._spans.popleft() for _ in range(count)]
 
     def close(self) -> None:
         os.close(self._fd)
@@ -183,10 +188,14 @@ class SpoolFile:
             os.pwrite(self._fd, HEADER, 0)
             data = HEADER
         found = scan(data)
-        self._spans.extend(found.spans)
-        self._end = found.end if found.spans else len(HEADER)
+        self._gone += [span for span in found.spans if span.offset < found.drained]
+        self._spans += [span for span in found.spans if span.offset >= found.drained]
+        self._end = found.end if self._spans else len(HEADER)
         self.cut, self.rotten = len(data) - found.end, found.rotten
         os.ftruncate(self._fd, self._end)
+
+    def _read(self, spans: Iterable[Span]) -> list[bytes]:
+        return [os.pread(self._fd, span.size - FRAME_BYTES, span.offset + FRAME_BYTES) for span in spans]
 
     def _read_all(self) -> bytes:
         parts, at = [], 0

@@ -211,6 +211,20 @@ async def test_a_delivery_that_redis_had_before_is_told_so_when_it_is_back(desk:
     assert await waiting(desk) == [before.job_id]
 
 
+async def test_a_delivery_handed_on_is_known_while_others_wait(desk: Desk, queue: Away, path: Path) -> None:
+    """Redis would be asked about it behind those that wait: too late for an answer. Also in the next life."""
+    queue.away = True
+    async with open_spool(path) as spool:
+        hall = Hall(queue, spool)
+        ids = [receipt.job_id for receipt in await hall.take(submission(1), submission(2))]
+        [first] = await spool.head(1)
+        await spool.forget([first])
+        assert await hall.take(submission(1)) == [Receipt("duplicate", ids[0], spooled=True)]
+    async with open_spool(path) as spool:
+        assert spool.leads == 1
+        assert await Hall(queue, spool).take(submission(1)) == [Receipt("duplicate", ids[0], spooled=True)]
+
+
 async def test_a_delivery_is_known_as_long_as_its_window_says(hall: Hall) -> None:
     hall.queue.away = True
     short = replace(submission(1), delivery_window_s=0.05)
