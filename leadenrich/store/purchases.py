@@ -23,7 +23,7 @@ from leadenrich.core.job import StepRecord
 from leadenrich.core.property import Found, LookupAnswer, decode_answer, encode_answer
 from leadenrich.store.connection import Connection
 from leadenrich.store.errors import StoreUnavailable
-from leadenrich.store.schema import credits_key, property_keys
+from leadenrich.store.schema import credits_key, property_keys, spending_key
 from leadenrich.store.scripts import Script
 
 log = structlog.get_logger("leadenrich.purchases")
@@ -177,9 +177,9 @@ class Purchases:
 
     async def _reserve_credit(self) -> str:
         """The day that the credit was taken from. Raises: ProviderOut(kind="budget")."""
-        now = datetime.now(UTC)
+        now = datetime.fromtimestamp(time.time(), UTC)
         day = now.date().isoformat()
-        granted, spent = await self._spend([credits_key(self._source.name, day)], [1, self._settings.daily_credits])
+        granted, spent = await self._spend(self._budget(day), [1, self._settings.daily_credits])
         if not granted:
             midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
             raise ProviderOut(
@@ -190,9 +190,13 @@ class Purchases:
             )
         return day
 
+    def _budget(self, day: str) -> list[str]:
+        """The day's key, and that of a request's own: a lost answer is asked for again, and must count once."""
+        return [credits_key(self._source.name, day), spending_key(self._source.name, secrets.token_hex(8))]
+
     async def _return_credit(self, day: str) -> None:
         try:
-            await self._spend([credits_key(self._source.name, day)], [-1, 0])
+            await self._spend(self._budget(day), [-1, 0])
         except StoreUnavailable as error:
             log.warning("credit_not_returned", error=str(error))
 

@@ -19,7 +19,8 @@
 | `workers` | HASH | permanent, one entry a worker name | last claim and beat of each daemon |
 
 Outside the queue's slot, each with a tag of its own: `le:{prop:<provider>:v1:<hash>}:record` and `:flight`,
-`le:{credits:<provider>}:<day>`, `le:{pace:<provider>}:next`, `le:{addr:<location>:<hash>}:contacts`.
+`le:{credits:<provider>}:<day>`, `le:spending:{credits:<provider>}:<request>` (a minute), `le:{pace:<provider>}:next`,
+`le:{addr:<location>:<hash>}:contacts`.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ def property_keys(provider: str, address_key: str) -> tuple[str, str]:
 
 def credits_key(provider: str, day: str) -> str:
     return f"le:{{credits:{provider}}}:{day}"
+
+
+def spending_key(provider: str, request: str) -> str:
+    """Marks that a request to reserve or return credits was carried out: sent again, it must not count twice."""
+    return f"le:spending:{{credits:{provider}}}:{request}"
 
 
 def pace_key(provider: str) -> str:

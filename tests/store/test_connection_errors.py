@@ -112,7 +112,7 @@ async def test_a_script_is_heard_with_its_seconds(connection: Connection) -> Non
     heard: list[tuple[str, float]] = []
     connection.on_script = lambda verb, seconds: heard.append((verb, seconds))
     connection.on_error = lambda: pytest.fail("nothing went wrong")
-    await Script(connection, "spend")(["{k}"], [1, 0])
+    await Script(connection, "spend")(["{k}", "{k}:asked"], [1, 0])
     assert [verb for verb, _ in heard] == ["spend"]
     assert 0 < heard[0][1] < 5
 
@@ -124,7 +124,7 @@ async def test_a_script_that_failed_is_heard_once_and_each_lost_answer_counted()
     connection.on_script = lambda verb, seconds: heard.append(verb)
     connection.on_error = lambda: heard.append("error")
     with pytest.raises(StoreUnavailable):
-        await Script(connection, "spend")(["{k}"], [1, 0])
+        await Script(connection, "spend")(["{k}", "{k}:asked"], [1, 0])
     assert heard == ["error", "error", "spend"]
 
 
