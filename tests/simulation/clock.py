@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from leadenrich.core.times import iso
-
 BEGIN_S = datetime(2026, 11, 23, 23, 55, tzinfo=UTC).timestamp()  # the day ends within a simulation
 
 owner: ContextVar[str] = ContextVar("owner", default="world")
@@ -35,9 +33,9 @@ class VirtualTime:
     def wall(self) -> float:
         return BEGIN_S + self.now - 1_000.0 + (self.redis_jump_s if self._in_redis else self.hosts_jump_s)
 
-    def stamp(self) -> str:
-        """The hosts' wall clock, for the log."""
-        return iso(round(self.wall() * 1000))
+    def true_ms(self) -> int:
+        """Epoch milliseconds by a clock that never jumps: the vendors'."""
+        return round((BEGIN_S + self.now - 1_000.0) * 1000)
 
     @contextlib.contextmanager
     def in_redis(self) -> Iterator[None]:

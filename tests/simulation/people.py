@@ -91,7 +91,7 @@ class People:
             location_id=LOCATION,
             contact_id=contact_id,
             kind=kind,
-            event_ms=round(self._clock.wall() * 1000),
+            event_ms=self._clock.true_ms(),
             address=PostalAddress() if bare else contact.address,
             first_name=contact.first_name,
             last_name=contact.last_name,

@@ -177,7 +177,7 @@ class Port:
     def _carry_out(
         self, act: Callable[[], Any], answer: asyncio.Future[Any], fault: str, back_s: float, provider: str
     ) -> None:
-        loop, until_ms = asyncio.get_running_loop(), round((self._vendors.clock.wall() + 12) * 1000)
+        loop, until_ms = asyncio.get_running_loop(), self._vendors.clock.true_ms() + 12_000
         troubles: dict[str, Trouble] = {
             "5xx": Transient("HTTP 502", provider=provider, status=502),
             "throttle": Throttled("HTTP 429", provider=provider, until_ms=until_ms),
