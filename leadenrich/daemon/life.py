@@ -22,6 +22,7 @@ from leadenrich.daemon.web_half import WebHalf, open_probe, open_web
 from leadenrich.daemon.worker_half import WorkerHalf, open_worker
 from leadenrich.enrich.needs import Clock
 from leadenrich.store.connection import Connection, open_redis
+from leadenrich.store.durability import risks
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
 from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
@@ -174,17 +175,19 @@ async def _run(
 
 
 async def _look_at_store(running: Running) -> None:
-    """Whether Redis takes writes, and what is paused: seen on /readyz."""
-    health = running.health
+    """Whether Redis takes leads, what it would lose, and what is paused: seen on /readyz."""
+    health, connection = running.health, running.connection
     halves: tuple[Half, ...] = ("web", "worker")
     try:
-        paused = await Switches(running.connection, running.queue.keys).all()
+        paused = await Switches(connection, running.queue.keys).all()
+        durability, memory = await connection.probe(), await connection.memory()
     except StoreUnavailable as error:
         for half in halves:
             health.report(half, "store", str(error))
         return
-    for half in halves:
-        health.report(half, "store", None)
+    health.report("worker", "store", None)
+    health.report("web", "store", f"Redis: {memory}, no new leads are taken" if memory.is_short else None)
+    health.note("redis", "; ".join(str(risk) for risk in risks(durability, allow_volatile=True)) or None)
     for part in list(health.report_now().notes):
         if part not in paused and (part == "queue" or part.startswith(("realestateapi", "ghl:"))):
             health.note(part, None)
