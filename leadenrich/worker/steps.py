@@ -31,12 +31,7 @@ class JobSteps:
 
     async def intend(self, name: str) -> None:
         """Raises: LostLease; StoreUnavailable, at once: without Redis nothing new is begun."""
-        # Only look-ups cost money: an intent of theirs without a result is an unknown purchase.
-        record = await self._queue.checkpoint(self._claim, name, paid=name.startswith("lookup"))
-        before = self._known.get(name)
-        if record.unknown > (before.unknown if before else 0):
-            self._on_unknown()
-        self._known[name] = record
+        self._know(await self._queue.checkpoint(self._claim, name, paid=_costs(name)))
 
     async def withdraw(self, name: str) -> None:
         """Best effort: an intent that stays is only counted as one that may have happened. Raises: LostLease."""
@@ -46,10 +41,15 @@ class JobSteps:
 
     async def record(self, name: str, result: bytes, *, cached: bool = False, credits: int = 0) -> None:
         """Raises: LostLease; StoreUnavailable, when Redis stayed away."""
-        if name.startswith("lookup") and not cached:
+        if _costs(name) and not cached:
             self.looked_up = True
-        record = await self._patiently(name, result=result, cached=cached, credits=credits)
-        self._known[name] = record
+        self._know(await self._patiently(name, result=result, cached=cached, credits=credits, paid=_costs(name)))
+
+    def _know(self, record: StepRecord) -> None:
+        before = self._known.get(record.name)
+        if record.unknown > (before.unknown if before else 0):
+            self._on_unknown()
+        self._known[record.name] = record
 
     async def _patiently(self, name: str, **members: Any) -> StepRecord:
         @backoff.on_exception(
@@ -65,3 +65,8 @@ class JobSteps:
             return await self._queue.checkpoint(self._claim, name, **members)
 
         return await write()
+
+
+def _costs(name: str) -> bool:
+    """Only look-ups cost money: an intent of theirs without a result is an unknown purchase."""
+    return name.startswith("lookup")

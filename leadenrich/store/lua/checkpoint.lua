@@ -2,7 +2,8 @@
 Write down a step of a job: its intent (before an effect), its result (after it), or that the effect surely did not
 happen (the intent is withdrawn). Proves the lease.
 
-A step is "started|ended|cached|credits|unknown": unknown counts intents that never got a result.
+A step is "started|ended|cached|credits|unknown": unknown counts intents that never got a result of their own: one
+that finds a cached result later may have paid all the same.
 
 KEYS[1] job HASH    KEYS[2] lease ZSET    KEYS[3] steps HASH    KEYS[4] counts HASH
 ARGV[1] token  ARGV[2] id  ARGV[3] step name  ARGV[4] intent|result|withdraw  ARGV[5] cached 0|1  ARGV[6] credits
@@ -14,6 +15,12 @@ local token, id, name, verb = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local word = prove(job, lease, id, token)
 if word ~= "ok" then return { word, "0", "0" } end
 local now = int(now_ms())
+
+local function one_more(unknown)
+  redis.call("HINCRBY", counts, "unknown_purchases", 1)
+  return int(tonumber(unknown) + 1)
+end
+
 local before = redis.call("HGET", steps, name)
 local started, ended, unknown = now, "", "0"
 if before then
@@ -31,15 +38,13 @@ if verb == "withdraw" then
   end
 elseif verb == "intent" then
   if before and ended == "" and redis.call("HGET", steps, name .. ":token") ~= token then
-    if ARGV[8] == "1" then
-      unknown = int(tonumber(unknown) + 1)
-      redis.call("HINCRBY", counts, "unknown_purchases", 1)
-    end
+    if ARGV[8] == "1" then unknown = one_more(unknown) end
     started = now
   end
   redis.call("HSET", steps, name, started .. "||0|0|" .. unknown, name .. ":token", token)
   redis.call("HSET", job, "steps", 1)
 else
+  if before and ended == "" and ARGV[5] == "1" and ARGV[8] == "1" then unknown = one_more(unknown) end
   redis.call("HSET", steps, name, started .. "|" .. now .. "|" .. ARGV[5] .. "|" .. ARGV[6] .. "|" .. unknown,
     name .. ":result", ARGV[7])
   redis.call("HDEL", steps, name .. ":token")
