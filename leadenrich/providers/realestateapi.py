@@ -20,6 +20,7 @@ from leadenrich.core.errors import ProviderOut, Throttled
 from leadenrich.core.lead import Json
 from leadenrich.core.property import BadAddress, Found, LookupAnswer, NoMatch
 from leadenrich.providers.answers import Answer, clean, refusal, retry_after_s
+from leadenrich.providers.drift import DriftWatch
 from leadenrich.providers.http import HttpClient, OnCall, Request, ignore_call
 from leadenrich.providers.pace import Pace, Turnstile
 from leadenrich.providers.shutter import Shutter, seconds_to_midnight_utc
@@ -61,6 +62,7 @@ class RealEstateApi:
         self._own_pace = Pace(settings.rate_per_second, full_since=full_since, clock=clock)
         self._paces = (self._own_pace, *paces)
         self._shutter = Shutter(PROVIDER, now_ms=now_ms, clock=clock)
+        self._drift = DriftWatch(PROVIDER)
         self._http = HttpClient(
             settings.base_url, timeout_s=settings.timeout, on_call=on_call, allow_private=allow_private
         )
@@ -90,9 +92,11 @@ class RealEstateApi:
     ) -> LookupAnswer:
         """Buy the record for an address; `before_send` runs first, then the paces, then the request leaves.
 
-        Raises: Transient, Throttled, ProviderOut (auth, credit, certificate), Permanent (rejected_by_provider).
+        Raises: Transient, Throttled, ProviderOut (auth, credit, certificate; operator: its records changed shape),
+        Permanent (rejected_by_provider).
         """
         self._shutter.check()
+        self._drift.check()
         headers = self._headers()
         if location_id.isascii() and location_id.isprintable():
             headers["x-user-id"] = location_id
@@ -111,7 +115,10 @@ class RealEstateApi:
             )
         )
         self._judge_throttle(answer)
-        return understood(answer)
+        result = understood(answer)
+        if isinstance(result, Found) and isinstance(data := result.record.get("data"), dict):
+            self._drift.saw(data)
+        return result
 
     async def key_info(self) -> KeyInfo:
         """What the key may do. Free, so it serves as the probe; it passes neither pace nor shutter.
