@@ -64,13 +64,22 @@ def arrivals(sandbox: Sandbox) -> list[float]:
     return sorted(call.time for call in look_ups(sandbox))
 
 
+async def all_asked(sandbox: Sandbox, houses: int) -> None:
+    """Waits quietly: this process is the vendor, and what it does beside reading its socket blurs the count."""
+    deadline = time.monotonic() + 25
+    while len({call.address_key for call in look_ups(sandbox)}) < houses:
+        assert time.monotonic() < deadline, "not all houses were asked for"
+        await asyncio.sleep(0.2)
+
+
 async def test_never_more_than_the_rate_in_any_second_and_nearly_all_of_it(tmp_path: Path) -> None:
     counter = Counter()
     async with scene(tmp_path, counter, **PACED) as (daemon, sandbox):
         sandbox.faults.add(Fault("slow", seconds=0.2), times=None, match=Match(path="PropertyDetail"))
         await daemon.start()
         ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 80)))
-        jobs = await daemon.ended(ids, within_s=20)
+        await all_asked(sandbox, 80)
+        jobs = await daemon.ended(ids)
         assert {job["state"] for job in jobs} == {"SUCCEEDED"}
         times = arrivals(sandbox)
         assert len(times) == 80
@@ -88,7 +97,8 @@ async def test_a_restart_does_not_begin_the_second_anew(tmp_path: Path) -> None:
             await until(lambda goal=milestone: len(look_ups(sandbox)) >= goal, f"{milestone} look-ups")
             await daemon.kill()
             await daemon.start()
-        jobs = await daemon.ended(ids, within_s=20)
+        await all_asked(sandbox, 30)
+        jobs = await daemon.ended(ids)
         assert {job["state"] for job in jobs} == {"SUCCEEDED"}
         assert most_in_a_second(arrivals(sandbox)) <= RATE
 
