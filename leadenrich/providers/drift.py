@@ -1,7 +1,7 @@
 """Notices when a vendor's records change their shape.
 
 A renamed member reads like "not known", and every lead would pass. One odd record is for the rules to judge
-(INSUFFICIENT_DATA). Many say that the vendor changed its answers: then nothing more is bought until a person has looked.
+(INSUFFICIENT_DATA). Many say that the vendor changed its answers: then nothing is bought until a person has looked.
 """
 
 from __future__ import annotations
