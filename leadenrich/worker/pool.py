@@ -19,6 +19,7 @@ log = structlog.get_logger("leadenrich.worker")
 BLOCK_S = 20.0
 EMBEDDED_BLOCK_S = 0.1  # the embedded Redis lets a cancelled wait eat the next marker, so it waits in short pieces
 AWAY_S = 1.0
+LOOK_AGAIN_S = 20.0  # a marker can be lost with the host, or the connection, that it was given to
 STUCK_S = 20.0  # a claim's timeouts end it long before
 LISTENER_LOOK_S, LISTENER_END_S = 0.05, 2.0
 
@@ -124,11 +125,11 @@ class Pool:
         return len(self._running) + 1 == self._concurrency
 
     async def _rest(self, grant: Grant) -> None:
-        """Nothing waits, or nothing may be taken: until a marker, a due time, or a job that ends."""
+        """Nothing waits, or nothing may be taken: until a marker, a due time, a job that ends, or a look again."""
         if grant.hold != "drain":
             self._hungry.set()
         try:
-            await self._sleep(grant.next_s)
+            await self._sleep(LOOK_AGAIN_S if grant.next_s is None else min(grant.next_s, LOOK_AGAIN_S))
         finally:
             self._hungry.clear()
 
