@@ -4,13 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: run test check lint types imports lock audit clean
+SEEDS ?= 1000
+MINUTES ?= 10
+
+.PHONY: run test simulate check lint types imports lock audit clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
 
 test: $(STAMP)  ## every test; needs redis-server on PATH or the wheel in requirements.lock
 	@$(BIN)/python -m pytest
+
+simulate: $(STAMP)  ## SEEDS=1000 worlds of MINUTES=10 that fail by seed; SEED=n tells one of them step by step
+	@PYTHONPATH=tests PYTHONHASHSEED=0 $(BIN)/python -m simulation --minutes $(MINUTES) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 check: $(STAMP) lint types imports test
 

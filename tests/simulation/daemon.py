@@ -131,9 +131,9 @@ class SimulatedDaemon:
         if not self._life.cancelled():
             self._life.result()
 
-    async def kill(self) -> None:
+    async def kill(self, *, unheard: bool = False) -> None:
         """kill -9: nothing more is sent, nothing is settled. Cleaning up reaches neither Redis nor a vendor."""
-        self._wire.kill()
+        self._wire.kill(unheard=unheard)
         self._port.cut = True
         while tasks := self._loop.tasks_of(self.tag):
             for task in tasks:

@@ -56,9 +56,17 @@ class SimulatedRedis:
     def pipeline(self) -> Any:
         return self._client.pipeline(transaction=False)
 
-    def wait(self, waiter: _Waiter) -> None:
+    def wait(self, waiter: _Waiter, timeout_s: float) -> None:
+        """Redis waits for its whole time, even for a client that is no longer there and was never heard to go."""
         self._waiters.append(waiter)
+        asyncio.get_running_loop().call_later(timeout_s, self.give_up, waiter)
         self._serve()
+
+    def give_up(self, waiter: _Waiter) -> None:
+        """Its time is over."""
+        self.forget(lambda other: other is waiter)
+        if not waiter.answer.done():
+            waiter.answer.set_result(None)
 
     def forget(self, waits: Callable[[_Waiter], bool]) -> list[_Waiter]:
         """Takes back waiters: their connection is gone, or their time is over."""
@@ -109,17 +117,16 @@ class Wire:
         _, key, timeout_s = command
         self._must_be_alive()
         waiter = _Waiter(key, asyncio.get_running_loop().create_future(), self)
-        await self._travel(lambda: self._redis.wait(waiter))
-        over = asyncio.get_running_loop().call_later(float(timeout_s), self._give_up, waiter, None)
+        await self._travel(lambda: self._redis.wait(waiter, float(timeout_s)))
         try:
             return await waiter.answer
         finally:
-            over.cancel()
-            self._redis.forget(lambda other: other is waiter)
+            if not self.cut:
+                self._redis.forget(lambda other: other is waiter)
 
     async def unblock(self) -> None:
         for waiter in self._redis.forget(lambda waiter: waiter.wire is self):
-            self._give_up(waiter, None)
+            self._redis.give_up(waiter)
 
     async def renew(self) -> None:
         pass
@@ -127,20 +134,19 @@ class Wire:
     async def close(self) -> None:
         pass
 
-    def kill(self) -> None:
-        """The process is gone: what it had sent may still be carried out, nothing more is sent."""
+    def kill(self, *, unheard: bool) -> None:
+        """The process is gone: what it had sent may still be carried out, nothing more is sent.
+
+        `unheard`: the whole host is, and nobody closed its connections: a wait of it goes on in Redis.
+        """
         self.cut = True
-        self._redis.forget(lambda waiter: waiter.wire is self)
+        if not unheard:
+            self._redis.forget(lambda waiter: waiter.wire is self)
 
     @staticmethod
     def lose(answer: asyncio.Future[Any]) -> None:
         if not answer.done():
             answer.set_exception(RedisConnectionError("Connection closed by server."))
-
-    @staticmethod
-    def _give_up(waiter: _Waiter, answer: Any) -> None:
-        if not waiter.answer.done():
-            waiter.answer.set_result(answer)
 
     def _must_be_alive(self) -> None:
         if self.cut:

@@ -125,7 +125,7 @@ class World:
                 self.note("kill -9", daemon.tag)
                 at = next(at for at, boot in enumerate(self.boots) if boot.daemon is daemon)
                 self.boots[at] = Boot(daemon, self.boots[at].owner, self.clock.now)
-                await daemon.kill()
+                await daemon.kill(unheard=self.rng.random() < 0.3)
             else:
                 self.note("terminate", daemon.tag)
                 daemon.end()
@@ -166,7 +166,13 @@ class World:
                     error = asked.exception()
                     if error is None:
                         receipt: Receipt = asked.result()
-                        self.note("answer", submission.delivery_key, receipt.verb, receipt.job_id or receipt.why)
+                        self.note(
+                            "answer",
+                            submission.delivery_key,
+                            *_told(submission),
+                            receipt.verb,
+                            receipt.job_id or receipt.why,
+                        )
                         return receipt
                     if not isinstance(error, StoreUnavailable | ConnectionAbortedError):
                         raise error
@@ -192,7 +198,9 @@ class World:
     def tell(self, tag: str, event: str, job_id: str, more: dict[str, Any]) -> None:
         if event == "started":
             self.starts.setdefault(job_id, []).append(self.clock.now)
-        told = {name: more[name] for name in ("reason", "outcome", "error", "why", "word", "provider") if more.get(name)}
+        told = {
+            name: more[name] for name in ("reason", "outcome", "error", "why", "word", "provider") if more.get(name)
+        }
         self.note(event, tag, job_id, repr(told))
 
     def note(self, *words: str) -> None:
@@ -205,6 +213,11 @@ class World:
         if left:
             self.loop.run_until_complete(asyncio.wait(left, timeout=1))
         self.loop.close()
+
+
+def _told(submission: Submission) -> tuple[str, ...]:
+    lead = submission.lead
+    return lead.kind, lead.contact_id, str(lead.event_ms % 10_000_000), lead.address.line1 or "-"
 
 
 @contextmanager
