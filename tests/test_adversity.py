@@ -95,15 +95,15 @@ def ended_well(jobs: list[Job]) -> None:
 
 
 async def test_kills_lose_nothing_and_repeat_nothing_that_was_recorded(tmp_path: Path) -> None:
-    """kill -9 three times among 40 leads: all end well, and only what was on its way is bought again."""
+    """kill -9 twice among 30 leads: all end well, and only what was on its way is bought again."""
     async with scene(tmp_path) as (daemon, sandbox, redis):
         sandbox.faults.add(Fault("slow", seconds=0.08), times=None, match=Match(path="PropertyDetail"))
-        contacts = people(sandbox, 40)
+        contacts = people(sandbox, 30)
         await daemon.start()
         ids = [await daemon.tell(contact) for contact in contacts]
         numbers = {contact.contact_id: f"{100 + index}|MAPLE ST||62704" for index, contact in enumerate(contacts)}
         recorded: dict[str, int] = {}  # the address, and how often it had been asked when its answer was in Redis
-        for milestone in (6, 14, 22):
+        for milestone in (8, 16):
             await until(lambda goal=milestone: len(look_ups(sandbox)) >= goal, f"{milestone} look-ups")
             await daemon.kill()
             asked = Counter(call.address_key for call in look_ups(sandbox))
@@ -114,12 +114,12 @@ async def test_kills_lose_nothing_and_repeat_nothing_that_was_recorded(tmp_path:
         jobs = await daemon.ended(ids, within_s=30)
         ended_well(jobs)
         assert {job["attempts_made"] for job in jobs} == {1}
-        # The second and the third kill can each hit a suspect that runs alone, and only that one is charged.
-        assert sum(job["stalled_count"] for job in jobs) <= 2
+        # The second kill can hit a suspect that runs alone, and only that one is charged.
+        assert sum(job["stalled_count"] for job in jobs) <= 1
         calls = Counter(call.address_key for call in look_ups(sandbox))
-        assert len(recorded) >= 10
+        assert len(recorded) >= 6
         assert {address: calls[address] for address in recorded} == recorded, "a recorded look-up was made again"
-        assert sum(calls.values()) <= 40 + 3 * 5, "no more than what was in flight is bought again"
+        assert sum(calls.values()) <= 30 + 2 * 5, "no more than what was in flight is bought again"
         assert {tuple(writes(sandbox, contact.contact_id)) for contact in contacts} == {("PUT", "POST /tags")}
 
 

@@ -48,8 +48,8 @@ ONE_BAD_ANSWER = {
     "server_error": Fault("server_error"),
     "bad_gateway": Fault("bad_gateway"),
     "edge": Fault("forbidden_html"),
-    "too slow": Fault("slow", seconds=1.5),
-    "hang": Fault("hang", seconds=2.0),
+    "too slow": Fault("slow", seconds=0.8),
+    "hang": Fault("hang", seconds=0.8),
     "cut off": Fault("cut_off"),
     "truncated": Fault("truncated"),
     "reset": Fault("reset"),
@@ -62,7 +62,7 @@ ONE_BAD_ANSWER = {
 
 async def test_one_bad_answer_costs_one_try(tmp_path: Path) -> None:
     """Each is sent once a try: what the vendor's log shows is what happened."""
-    async with serving(tmp_path, realestateapi={"timeout": 1.0}) as daemon:
+    async with serving(tmp_path, realestateapi={"timeout": 0.5}) as daemon:
         found = {}
         for number, (name, fault) in enumerate(ONE_BAD_ANSWER.items()):
             daemon.sandbox.faults.add(fault, match=LOOK_UP)
@@ -87,7 +87,7 @@ async def test_what_ends_a_lead_at_once(tmp_path: Path) -> None:
             assert (job["disqualified_by"], job["attempts_made"]) == (codes, 1)
 
 
-@pytest.mark.parametrize("named", [1, "date+2", None])
+@pytest.mark.parametrize("named", [1, "date+1", None])
 async def test_a_throttle_closes_the_vendor_for_every_lead(tmp_path: Path, named: int | str | None) -> None:
     """Nobody calls before the time that the vendor names (one second where it names none), and nobody is charged."""
     async with serving(tmp_path) as daemon:

@@ -88,6 +88,9 @@ async def test_the_demo_once_on_a_pipe_and_on_a_terminal(tmp_path: Path) -> None
         command(tmp_path, "demo", "--once") as piped,
         command(tmp_path, "demo", "--once", terminal=True) as shown,
     ):
+        await until(lambda: "as expected" in piped.output, "the first line")
+        assert piped.process.returncode is None, "it comes as soon as its lead has ended"
+        assert "leads ended" not in piped.output
         assert await asyncio.gather(exit_status(piped), exit_status(shown)) == [0, 0], piped.errors + shown.errors
         assert time.monotonic() - began < ENDS_WITHIN_S
     lines = piped.output.splitlines()
@@ -104,13 +107,6 @@ async def test_the_demo_once_on_a_pipe_and_on_a_terminal(tmp_path: Path) -> None
     assert DONE.search(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.output))
     assert "PROCESSING" in shown.output
     assert "Traceback" not in shown.output + shown.errors
-
-
-async def test_a_line_comes_as_soon_as_its_lead_has_ended(tmp_path: Path) -> None:
-    async with command(tmp_path, "demo", "--once", "--leads", "30") as shown:
-        await until(lambda: "as expected" in shown.output, "the first line")
-        assert shown.process.returncode is None, "it came before the end"
-        assert "leads ended" not in shown.output
 
 
 async def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None:
