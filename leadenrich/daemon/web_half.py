@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 from msgspec.structs import replace
-from prometheus_client import Gauge
 
 from leadenrich.config import Config, split_listen
 from leadenrich.daemon.reporter import Reporter
@@ -19,7 +19,7 @@ from leadenrich.providers.ghl import provider_name
 from leadenrich.store.connection import Connection
 from leadenrich.store.intake import SpoolingIntake
 from leadenrich.store.queue import Queue, Receipt, Submission
-from leadenrich.store.spool import Spool, open_spool
+from leadenrich.store.spool import open_spool
 from leadenrich.store.spool_file import SpoolRefused
 from leadenrich.store.views import Views
 from leadenrich.telemetry.health import HalfReport, Health, HealthReport
@@ -43,30 +43,19 @@ class WebHalf:
         reconfigure(self.app, config.server, config.ghl, config.queue)
 
 
-class SpoolHealth(Health):
-    """The same verdicts, shown as they are with a spool: Redis may be away while the disk takes leads."""
-
-    def __init__(self, health: Health, intake: SpoolingIntake) -> None:
-        self._problems, self._notes = health._problems, health._notes
-        self._intake = intake
-
-    def report_now(self) -> HealthReport:
-        told = super().report_now()
-        if told.web is not None:
-            told = replace(told, web=self._with_spool(told.web))
-        waiting = self._intake.leads
-        if waiting:
-            note = f"spooling: {waiting} lead waits" if waiting == 1 else f"spooling: {waiting} leads wait"
-            told = replace(told, notes={**told.notes, "spool": note})
-        ready = all(half.ready for half in (told.web, told.worker) if half is not None)
-        return replace(told, ready=ready)
-
-    def _with_spool(self, half: HalfReport) -> HalfReport:
-        problems = dict(half.problems)
-        away = problems.pop("store", None)
-        if self._intake.refuses and (away or self._intake.leads):
-            problems |= {"spool": self._intake.refuses} | ({"store": away} if away else {})
-        return HalfReport(ready=not problems, problems=problems)
+def through_spool(intake: SpoolingIntake, told: HealthReport) -> HealthReport:
+    """What /readyz shows with a spool: Redis may be away while the disk takes leads."""
+    waiting = intake.leads
+    if waiting:
+        note = f"spooling: {waiting} lead waits" if waiting == 1 else f"spooling: {waiting} leads wait"
+        told = replace(told, notes={**told.notes, "spool": note})
+    if told.web is None:
+        return told
+    problems = dict(told.web.problems)
+    away = problems.pop("store", None)
+    if intake.refuses and (away or waiting):
+        problems |= {"spool": intake.refuses} | ({"store": away} if away else {})
+    return replace(told, web=HalfReport(ready=not problems, problems=problems))
 
 
 @asynccontextmanager
@@ -86,7 +75,7 @@ async def open_web(
             )
         elif config.server.spool:
             intake = await stack.enter_async_context(_open_intake(Path(config.server.spool), queue, metrics, report))
-            health = SpoolHealth(health, intake)
+            health.seen_through(partial(through_spool, intake))
         app = create_app(
             WebParts(
                 server=config.server,
@@ -97,7 +86,7 @@ async def open_web(
                 health=health,
                 render_metrics=metrics.render,
                 on_receipt=lambda submission, receipt: _tell(report, submission, receipt),
-                on_answer=lambda route, status: metrics.webhooks.labels(route=route, status=str(status)).inc(),
+                on_answer=metrics.answer,
             )
         )
         server = await stack.enter_async_context(WebServer(app, host=config.server.host, port=config.server.port))
@@ -110,7 +99,7 @@ async def _open_intake(path: Path, queue: Queue, metrics: Metrics, report: Repor
     try:
         async with open_spool(path) as spool:
             intake = SpoolingIntake(queue, spool, on_handed_on=lambda lead, receipt: _tell_late(report, lead, receipt))
-            _show(metrics, spool)
+            metrics.watch_spool(lambda: spool.leads, lambda: spool.bytes)
             # Not in a TaskGroup, which would wrap what ends the daemon: CannotListen has its own exit status.
             drain = asyncio.create_task(intake.drain(), name="spool")
             try:
@@ -120,13 +109,6 @@ async def _open_intake(path: Path, queue: Queue, metrics: Metrics, report: Repor
                 await asyncio.wait([drain])
     except SpoolRefused as error:
         raise CannotListen(f"server.spool: {error}") from error
-
-
-def _show(metrics: Metrics, spool: Spool) -> None:
-    leads = Gauge("leadenrich_spool_leads", "Leads that wait on our own disk.", registry=metrics.registry)
-    size = Gauge("leadenrich_spool_bytes", "Size of the spool's file.", registry=metrics.registry)
-    leads.set_function(lambda: spool.leads)
-    size.set_function(lambda: spool.bytes)
 
 
 def _tell(report: Reporter, submission: Submission | None, receipt: Receipt) -> None:

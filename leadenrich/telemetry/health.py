@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 Half: TypeAlias = Literal["web", "worker"]
 
@@ -54,6 +55,7 @@ class Health:
     def __init__(self, halves: Sequence[Half] = ("web", "worker")) -> None:
         self._problems: dict[Half, dict[str, str]] = {half: {_STARTING: "is starting"} for half in halves}
         self._notes: dict[str, str] = {}
+        self._lenses: list[Callable[[HealthReport], HealthReport]] = []
 
     def report(self, half: Half, part: str, problem: str | None) -> None:
         """Say what is wrong with a part of a half (`redis`, `pool`); None when it works. Safe to repeat.
@@ -77,14 +79,20 @@ class Health:
         else:
             self._notes[part] = text
 
+    def seen_through(self, lens: Callable[[HealthReport], HealthReport]) -> None:
+        """Let something that changes what a trouble means change the report: a spool, while the store is away."""
+        self._lenses.append(lens)
+
     def report_now(self) -> HealthReport:
         halves = {
             half: HalfReport(ready=not problems, problems=dict(sorted(problems.items())))
             for half, problems in self._problems.items()
         }
-        return HealthReport(
-            ready=all(half.ready for half in halves.values()), notes=dict(sorted(self._notes.items())), **halves
-        )
+        report = HealthReport(ready=True, notes=dict(sorted(self._notes.items())), **halves)
+        for lens in self._lenses:
+            report = lens(report)
+        ready = all(half.ready for half in (report.web, report.worker) if half is not None)
+        return replace(report, ready=ready)
 
     def ready(self) -> None:
         """All of it stands: the end of the start, or of a reload."""

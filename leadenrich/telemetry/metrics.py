@@ -25,7 +25,7 @@ from leadenrich.core.job import Event, JobState, Lane, Outcome
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 ProviderLabel: TypeAlias = Literal["realestateapi", "ghl", "other"]
-Route: TypeAlias = Literal["/webhooks/ghl", "/webhooks/ghl/workflow", "/api/v1/leads"]
+LEAD_ROUTES: Final = ("/webhooks/ghl", "/webhooks/ghl/workflow", "/api/v1/leads")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each counter, which nothing of ours reads
 
@@ -115,8 +115,10 @@ class Metrics:
         """Count how one lead ended."""
         self.outcomes.labels(outcome="none" if outcome is None else outcome.value).inc()
 
-    def webhook(self, route: Route, status: int, seconds: float) -> None:
-        """Count one answer. `route` is the route's pattern, never the path as asked: that could be anything."""
+    def answer(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer to those who bring leads; no other. `route` is the pattern, never the path as asked."""
+        if route not in LEAD_ROUTES:
+            return
         self.webhooks.labels(route=route, status=str(status)).inc()
         self.webhook_seconds.labels(route=route).observe(seconds)
 
@@ -129,6 +131,13 @@ class Metrics:
     def limiter_wait(self, provider: str, seconds: float) -> None:
         """Note how long one call waited for its turn."""
         self.limiter_wait_seconds.labels(provider=provider_label(provider)).observe(seconds)
+
+    def watch_spool(self, leads: Callable[[], float], size: Callable[[], float]) -> None:
+        """Show how many leads wait on our own disk, and the size of their file in bytes."""
+        gauge = Gauge("leadenrich_spool_leads", "Leads that wait on our own disk.", registry=self.registry)
+        gauge.set_function(leads)
+        gauge = Gauge("leadenrich_spool_bytes", "Size of the spool's file.", registry=self.registry)
+        gauge.set_function(size)
 
     def watch_queue(self, depth: Callable[[], QueueDepth | None]) -> None:
         """Show the queue's depth, asked at each scrape. `depth` must not block: it tells what was read last, or None"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -25,7 +26,7 @@ from leadenrich.web.webhook import WebhookDoor
 
 __all__ = ["CannotListen", "Limits", "WebParts", "WebServer", "create_app", "create_probe_app", "reconfigure"]
 
-OnAnswer: TypeAlias = Callable[[str, int], None]
+OnAnswer: TypeAlias = Callable[[str, int, float], None]
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log: Final = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ _ACCESS: Final = web.AppKey("access", Access)
 _PROBES: Final = web.AppKey("probes", Probes)
 
 
-def _uncounted(route: str, status: int) -> None:
+def _uncounted(route: str, status: int, seconds: float) -> None:
     return None
 
 
@@ -43,7 +44,7 @@ def _uncounted(route: str, status: int) -> None:
 class WebParts:
     """What the web half is made of; the daemon fills it in.
 
-    `on_answer` hears the route's pattern (`/api/v1/jobs/{id}`, or `unmatched`) and the status of every answer.
+    `on_answer` hears of every answer: the route's pattern (`/api/v1/jobs/{id}`, or `unmatched`), status and seconds.
     """
 
     server: ServerSettings
@@ -113,6 +114,7 @@ def _bare_app(on_answer: OnAnswer) -> web.Application:
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every error becomes a problem, here and nowhere else; every answer is counted."""
+        began = time.monotonic()
         try:
             response = await handler(request)
         except Refused as refused:
@@ -129,7 +131,7 @@ def _bare_app(on_answer: OnAnswer) -> web.Application:
             # The last line: the client gets an answer, the log the stack.
             _log.exception("request_failed", route=_route(request))
             response = problem(500, "Something went wrong on our side.")
-        on_answer(_route(request), response.status)
+        on_answer(_route(request), response.status, time.monotonic() - began)
         return response
 
     app = web.Application(middlewares=[answer])

@@ -38,6 +38,7 @@ class LineAnswer(msgspec.Struct, omit_defaults=True):
     line: int
     job_id: str | None = None
     duplicate: bool = False
+    spooled: bool = False
     error: str = ""
 
 
@@ -143,7 +144,7 @@ def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
 def _told(number: int, receipt: Receipt) -> LineAnswer:
     if receipt.verb == "ignored":
         return LineAnswer(number, error=receipt.why or "nothing to do")
-    return LineAnswer(number, receipt.job_id, duplicate=receipt.verb == "duplicate")
+    return LineAnswer(number, receipt.job_id, duplicate=receipt.verb == "duplicate", spooled=receipt.spooled)
 
 
 def _count(told: LinesAnswer, answers: Sequence[LineAnswer | BaseException], numbers: Sequence[int]) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from daemon_process import inside, new_sandbox, people, settings_for
 
-from leadenrich.daemon.web_half import SpoolHealth
+from leadenrich.daemon.web_half import through_spool
 from leadenrich.telemetry.health import HalfReport, Health
 
 
@@ -19,10 +20,13 @@ class Waiting:
     refuses: str = ""
 
 
-def shown() -> tuple[Health, Waiting, SpoolHealth]:
-    health, intake = Health(), Waiting()
-    health.ready()
-    return health, intake, SpoolHealth(health, intake)  # type: ignore[arg-type]
+def shown() -> tuple[Health, Waiting, Health]:
+    """The health without and with a spool: they are told the same below."""
+    plain, intake, spooling = Health(), Waiting(), Health()
+    spooling.seen_through(partial(through_spool, intake))  # type: ignore[arg-type]
+    for health in (plain, spooling):
+        health.ready()
+    return plain, intake, spooling
 
 
 def test_with_redis_there_is_nothing_to_tell() -> None:
@@ -31,7 +35,8 @@ def test_with_redis_there_is_nothing_to_tell() -> None:
 
 
 def test_the_web_half_is_ready_while_the_disk_takes_leads() -> None:
-    health, intake, spooling = shown()
+    _, intake, spooling = shown()
+    health = spooling
     for half in ("web", "worker"):
         health.report(half, "store", "Redis: gone")
     intake.leads = 1
@@ -50,7 +55,8 @@ def test_the_web_half_is_ready_while_the_disk_takes_leads() -> None:
 
 
 def test_without_redis_and_room_on_the_disk_it_is_not() -> None:
-    health, intake, spooling = shown()
+    _, intake, spooling = shown()
+    health = spooling
     health.report("web", "store", "Redis: gone")
     intake.refuses = "the spool is full"
     report = spooling.report_now()

@@ -46,7 +46,8 @@ def test_a_location_is_never_a_label(metrics: Metrics) -> None:
 
 
 def test_answers_and_ends_are_counted(metrics: Metrics) -> None:
-    metrics.webhook("/webhooks/ghl", 202, 0.001)
+    metrics.answer("/webhooks/ghl", 202, 0.001)
+    metrics.answer("/readyz", 200, 0.001)  # brings no lead
     metrics.outcome(Outcome.QUALIFIED)
     metrics.outcome(None)
     assert value(metrics, "leadenrich_webhooks_total", route="/webhooks/ghl", status="202") == 1

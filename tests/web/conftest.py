@@ -232,7 +232,7 @@ def start_web() -> StartWeb:
             health=Health(),
             render_metrics=lambda: b"leadenrich_up 1\n",
             on_receipt=lambda submission, receipt: receipts.append((submission, receipt)),
-            on_answer=lambda route, status: answers.append((route, status)),
+            on_answer=lambda route, status, seconds: answers.append((route, status)),
             limits=limits or Limits(drain_s=0.01, log_in_s=0.01),
         )
         app = create_app(parts)
