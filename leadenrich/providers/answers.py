@@ -21,6 +21,7 @@ from leadenrich.core.lead import Json
 
 RETRY_AFTER_S_MAX: Final = 3600.0
 MESSAGE_CHARS_MAX: Final = 300
+SECRET_CHARS_MIN: Final = 4
 
 _UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
@@ -84,10 +85,16 @@ def refusal(answer: Answer, status: int | None = None) -> Trouble:
 
 
 def clean(text: str, secrets: Sequence[str] = ()) -> str:
-    """At most 300 printable characters, without secrets, e-mail addresses and long numbers such as phones."""
+    """At most 300 printable characters, without e-mail addresses, long numbers such as phones, and `secrets`.
+
+    Those are what was sent and must not be shown: the key, the address.
+    """
     for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[secret]")
+        if len(secret) >= SECRET_CHARS_MIN:
+            # Without case: vendors repeat an address in their own spelling. Of more than one word (a key is one) only
+            # whole ones: "A ST" must not eat into "a state is required".
+            edges = (r"(?<!\w)", r"(?!\w)") if " " in secret else ("", "")
+            text = re.sub(re.escape(secret).join(edges), "[secret]", text, flags=re.IGNORECASE)
     text = "".join(
         " " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text[:4000]
     )

@@ -126,3 +126,19 @@ def test_a_good_status_with_a_bad_body_is_malformed(body):
 
 def test_a_byte_order_mark_does_no_harm():
     assert an_answer(200, b'\xef\xbb\xbf{"a": 12345678901234567890}').object() == {"a": 12345678901234567890}
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("live-key-31337", "the key xlive-key-31337y is unknown", "the key x[secret]y is unknown"),
+        ("742 EVERGREEN TER", "no such house: 742 Evergreen Ter.", "no such house: [secret]."),
+        ("BROADWAY", "nothing on Broadway", "nothing on [secret]"),
+        ("A ST", "a state is required", "a state is required"),
+        ("1 A ST", "1 a st is none", "[secret] is none"),
+        ("A", "a state is required", "a state is required"),
+        ("", "nothing", "nothing"),
+    ],
+)
+def test_what_was_sent_is_not_repeated(secret, text, shown):
+    assert clean(text, (secret,)) == shown
