@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 WAITING = frozenset({"QUEUED", "RETRY_SCHEDULED"})
 BUSY = WAITING | {"PROCESSING"}
 KEEP = 3
-MAX_STALLED = 1
+MAX_STALLED = 0  # two deaths alone at one place are enough here: three in a row are rare in a random run
 
 
 @dataclass
@@ -29,6 +29,8 @@ class Job:
     beats: int = 0
     token: str = ""
     alone: bool = False
+    recorded: bool = False  # whether its step ever had a result
+    place: bool | None = None  # how far it was when it last died alone
     suspect: bool = False
     held: bool = False  # parked while its location is paused
     due: bool = False  # in sched, and its time has come
@@ -54,6 +56,7 @@ class Model:
     suspects: list[str] = field(default_factory=list)
     sched: set[str] = field(default_factory=set)
     rows: dict[str, list[str]] = field(default_factory=dict)  # contact: its unfinished jobs, in order
+    tails: dict[str, str] = field(default_factory=dict)  # contact: the last of its row, or the last that was
     seen: dict[str, Seen] = field(default_factory=dict)
     dedup: dict[str, str] = field(default_factory=dict)
     paused: bool = False
@@ -120,7 +123,8 @@ class Model:
                     self._remember(job.contact, seen, tags, at)
                     return "duplicate", seen.job
         tells = kind not in ("opportunity", "tags") and not (late and seen.street is not None)
-        job.stale = late
+        # Overtaken too: the contact's last job is at work, or ended moments ago.
+        job.stale = late or self.tails.get(job.contact) in self.jobs
         self._remember(job.contact, seen, tags, at, job.street if tells else None)
         seen.job = job.id
         self._line_up(job, row)
@@ -137,6 +141,7 @@ class Model:
     def _line_up(self, job: Job, row: list[str]) -> None:
         self.jobs[job.id] = job
         row.append(job.id)
+        self.tails[job.contact] = job.id
         if len(row) > 1:
             self.sched.add(job.id)
         else:
@@ -148,6 +153,9 @@ class Model:
                 break
             self._finish(self.jobs[job_id], "FAILED_FINAL", "contact_not_found", goes_on=False)
         self.seen.pop(contact, None)
+        self.tails.pop(contact, None)
+        if row:
+            self.tails[contact] = row[-1]
         self._retain()
 
     # --- work ----------------------------------------------------------------------------------------------------
@@ -234,7 +242,9 @@ class Model:
 
     def reclaim(self, job: Job) -> str:
         job.tries -= 1
-        job.stalls += job.alone
+        if job.alone:  # one death alone may be anybody's doing, two at the same place are the job's own
+            job.stalls = job.stalls + 1 if job.place == job.recorded else 0
+            job.place = job.recorded
         job.token, job.alone = "", False
         if job.stalls > MAX_STALLED:
             self._finish(job, "FAILED_FINAL", "stalled")
@@ -259,6 +269,7 @@ class Model:
         if job.state != "FAILED_FINAL":
             return "WrongState"
         job.state, job.reason, job.tries, job.stalls, job.token = "QUEUED", "", 0, 0, ""
+        job.place = None
         self.seen.setdefault(job.contact, Seen()).job = job_id
         self._line_up(job, self.rows[job.contact])
         return "ok"
@@ -273,6 +284,8 @@ class Model:
         row = self.rows[job.contact]
         was_first = row[0] == job.id
         row.remove(job.id)
+        if row and self.tails[job.contact] == job.id:
+            self.tails[job.contact] = row[-1]
         if goes_on:
             if was_first and row:
                 following = self.jobs[row[0]]
@@ -298,4 +311,4 @@ class Model:
     def record(self, job: Job) -> None:
         if job.step != "done":
             self.credits += 1
-        job.step = "done"
+        job.step, job.recorded = "done", True

@@ -1,6 +1,7 @@
 --[[
 Take a job back whose worker died. It is a suspect now: it runs again alone. Only a job that ran alone when its
-process died is charged with the stall; too many charges end it.
+process died is charged with the stall, and only when it had died alone at that place before: one death may be
+anybody's doing (kill -9, memory, power), two at the same place are the job's own. Too many charges end it.
 
 Safe to run twice: the same request is answered the same again.
 
@@ -16,7 +17,8 @@ Returns "reclaimed", "condemned", "alive" (its lease moved) or "missing". O(log 
 ]]
 local job_key, lease, suspects, dead, events, counts, timeline, sched, marker, load, steps = unpack(KEYS)
 local prefix, id, beat, owner, max_stalled, keep, retention_ms, request = unpack(ARGV)
-local f = redis.call("HMGET", job_key, "token", "contact", "location", "lane", "tries", "stalls", "alone", "op", "state")
+local f = redis.call("HMGET", job_key, "token", "contact", "location", "lane", "tries", "stalls", "alone", "op", "state",
+  "place")
 if f[8] == request then return f[9] == "FAILED_FINAL" and "condemned" or "reclaimed" end
 local score = redis.call("ZSCORE", lease, id)
 if not score then return "missing" end
@@ -33,15 +35,24 @@ end
 local now = now_ms()
 local tries = int(tonumber(f[5]) - 1)
 local stalls = tonumber(f[6] or "0")
-if f[7] then stalls = stalls + 1 end
+local charged = false
+if f[7] then
+  local place = 0  -- how far it has come: the steps that have their result
+  for _, field in ipairs(redis.call("HKEYS", steps)) do
+    if string.find(field, ":result", 1, true) then place = place + 1 end
+  end
+  charged = f[10] == int(place)
+  stalls = charged and stalls + 1 or 0
+  redis.call("HSET", job_key, "place", int(place))
+end
 local job = { contact = f[2], location = f[3], lane = f[4], tries = tries }
 redis.call("ZREM", lease, id)
 redis.call("HSET", job_key, "stalls", stalls, "tries", tries, "op", request)
 redis.call("HDEL", job_key, "token", "alone")
-announce(events, timeline, now, "stalled", id, job, '{"charged":' .. (f[7] and "true" or "false") .. ',"by":"'
+announce(events, timeline, now, "stalled", id, job, '{"charged":' .. (charged and "true" or "false") .. ',"by":"'
   .. string.match(f[1], "^(.*):[^:]*$") .. '"}')
 if stalls > tonumber(max_stalled) then
-  local why = "its process died " .. int(stalls) .. " times while it ran alone"
+  local why = "its process died " .. int(stalls + 1) .. " times at the same place while it ran alone"
   redis.call("HSET", job_key, "state", "FAILED_FINAL", "finished", int(now), "reason", "stalled", "error", why)
   redis.call("HDEL", job_key, "suspect")
   redis.call("ZADD", dead, int(now), id)

@@ -21,7 +21,7 @@ if redis.call("EXISTS", load) == 0 then return "no_payload" end
 local now = now_ms()
 redis.call("ZREM", dead, id)
 redis.call("HSET", job_key, "state", "QUEUED", "tries", 0, "op", request)
-redis.call("HDEL", job_key, "finished", "reason", "outcome", "codes", "error", "token", "stalls", "throttled", "after", "behind")
+redis.call("HDEL", job_key, "finished", "reason", "outcome", "codes", "error", "token", "stalls", "place", "throttled", "after", "behind")
 redis.call("PERSIST", load)
 redis.call("PERSIST", steps)
 move(counts, f[4], "FAILED_FINAL", "QUEUED")
