@@ -197,10 +197,12 @@ class Stage:
             await until(done, "all jobs ended", within_s=within_s)
         return time.monotonic() - began
 
-    async def in_flight(self) -> int:
-        async with self.views() as views:
-            stats = await views.stats()
-        return sum(lane["PROCESSING"] for lane in stats.lanes.values())
+    async def in_flight(self, daemon: DaemonProcess) -> int:
+        """How many jobs a daemon has in hand, or had when it died."""
+        async with open_redis(RedisSettings(url=self.redis.url)) as connection:
+            ids = await connection.execute("ZRANGE", KEYS.lease, 0, -1)
+            tokens = [await connection.execute("HGET", KEYS.job(job_id.decode()), "token") for job_id in ids]
+        return sum(token is not None and token.decode().startswith(f"{daemon.path.parent.name}/") for token in tokens)
 
     def writes(self) -> dict[str, Counter[str]]:
         """What was executed on each contact: method and path."""

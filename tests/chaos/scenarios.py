@@ -1,0 +1,376 @@
+"""The scenarios of `make chaos`. Each builds its own stage, does its harm by seed, and counts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon_process import DaemonProcess, people, until
+
+from chaos.crash_points import POINTS, matrix
+from chaos.figures import Figure, Findings, at_least, at_most, exactly, now, told
+from chaos.stage import ALWAYS, Stage, open_jobs, stage, unknown_of
+from leadenrich.store.views import JobView
+
+EFFECT_S = 0.05  # what a look-up and a write take once they had their effect
+KILL_AFTER_S = (0.05, 0.6)  # after the daemon began a job
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a scenario is to be run."""
+
+    folder: Path
+    seed: int
+    quick: bool
+
+
+async def crash_matrix(order: Order) -> Findings:
+    """T1: every crash point, over and over."""
+    rounds, began, seen = (1 if order.quick else 10), time.monotonic(), []
+    async with matrix(order.folder) as world:
+        for _ in range(rounds):
+            seen += [await world.crash(point) for point in POINTS]
+        unjustified = world.scene.book.unjustified(world.scene.kills)
+    wrong = [fact for one in seen for fact in one.wrong]
+    rows = [("point", "the process dies", "look-ups paid", "shown unknown", "writes", "READY to the end, at most")]
+    for point in POINTS:
+        mine = [one for one in seen if one.point == point.name]
+        rows.append((
+            point.name, point.told, _span(one.paid for one in mine), _span(one.unknown for one in mine),
+            _span(one.written for one in mine), f"{max(one.again_s for one in mine):.2f} s",
+        ))  # fmt: skip
+    return Findings(
+        "crash-matrix", "The crash matrix", order.seed, time.monotonic() - began,
+        (
+            told("crash points, kills", f"{len(POINTS)}, {len(seen)}"),
+            exactly("leads not ended as if nothing had been", len({fact.split(" ")[0] for fact in wrong}), 0),
+            exactly("unjustified look-ups", len(unjustified), 0),
+        ),
+        tuple(rows), _joined(wrong), order.quick, now(),
+    )  # fmt: skip
+
+
+async def kills(order: Order) -> Findings:
+    """The kill test of the peers: 600 jobs, 5 at a time, 20 kills."""
+    jobs, times = (60, 4) if order.quick else (600, 20)
+    began = time.monotonic()
+    async with stage(order.folder, *ALWAYS, after_s=EFFECT_S, seed=order.seed, queue={"lease": 5.0}) as scene:
+        daemon = scene.daemon()
+        await daemon.start("--only", "web")
+        await scene.deliver_all(people(scene.sandbox, jobs))
+        await daemon.terminate()
+        await daemon.start()
+        in_flight = 0
+        for _ in range(times):
+            await _kill_while_it_works(scene, daemon)
+            in_flight += await scene.in_flight(daemon)
+            await daemon.start()
+        last_s = await scene.all_done(within_s=120)
+        found = await scene.jobs()
+        figures = (
+            told("jobs, kills, at a time", f"{jobs}, {times}, 5"),
+            *_common(scene, found),
+            at_most("bought twice", scene.book.bought_again(), in_flight, because="jobs in flight at the kills"),
+            told("worst runs of one job", max(_runs(job) for job in found.values() if job)),
+            at_most("last restart to all done", last_s, 20, unit=" s", because="lease + 15 s"),
+        )
+    return _findings("kills", "The kill test that the peers were put to", order, began, figures)
+
+
+async def many_daemons(order: Order) -> Findings:
+    """T2: 1,000 leads, 100 kills of 1 to 3 daemons, 20 kills of Redis."""
+    leads, daemon_kills, redis_kills = (60, 8, 2) if order.quick else (1000, 100, 20)
+    rng, began = random.Random(order.seed), time.monotonic()
+    async with stage(order.folder, *ALWAYS, after_s=EFFECT_S, seed=order.seed, queue={"lease": 2.0}) as scene:
+        fleet = [scene.daemon(f"worker-{number}") for number in range(1, 4)]
+        await asyncio.gather(*(daemon.start() for daemon in fleet))
+        contacts = people(scene.sandbox, leads)
+        harm = ["daemon"] * daemon_kills + ["redis"] * redis_kills
+        rng.shuffle(harm)
+        share, waiting, in_flight = -(-leads // len(harm)), contacts[:], 0
+        crew = _Crew(fleet, rng)
+        for what in harm:
+            now_in, waiting = waiting[:share], waiting[share:]
+            delivery = asyncio.create_task(scene.deliver_all(now_in))
+            await asyncio.sleep(rng.uniform(*KILL_AFTER_S))
+            if what == "redis":
+                await scene.restart_redis()
+            else:
+                victim = await crew.victim()
+                await scene.kill(victim)
+                in_flight += await scene.in_flight(victim)
+                crew.mend()
+            await delivery
+        ended = time.monotonic()
+        await crew.all_up()
+        await scene.all_done(within_s=180)
+        last_s = time.monotonic() - ended
+        found = await scene.jobs()
+        unjustified = scene.book.unjustified(scene.kills)
+        figures = (
+            told("leads", leads),
+            told("kills of a daemon, of Redis", f"{daemon_kills}, {redis_kills}"),
+            told("daemons", "1 to 3, their own names"),
+            told("answers 429 or none, sent again", scene.refusals),
+            *_common(scene, found),
+            exactly("unjustified look-ups", len(unjustified), 0),
+            at_most("bought twice", scene.book.bought_again(), in_flight, because="jobs in flight at the kills"),
+            told("worst runs of one job", max(_runs(job) for job in found.values() if job)),
+            at_most("last kill to all done", last_s, 17, unit=" s", because="lease + 15 s"),
+        )
+    return _findings("many-daemons", "Kills of daemons and of Redis at random", order, began, figures)
+
+
+async def redis_always(order: Order) -> Findings:
+    return await _redis_kills(order, "redis-always", "Kills of Redis under ingest, appendfsync always", strict=True)
+
+
+async def redis_everysec(order: Order) -> Findings:
+    return await _redis_kills(
+        order, "redis-everysec", "Kills of Redis under ingest, appendfsync everysec", strict=False
+    )
+
+
+async def _redis_kills(order: Order, name: str, title: str, *, strict: bool) -> Findings:
+    """T5."""
+    times = 5 if order.quick else 50
+    rng, began = random.Random(order.seed), time.monotonic()
+    async with stage(order.folder, *(ALWAYS if strict else ()), seed=order.seed) as scene:
+        daemon = scene.daemon()
+        await daemon.start("--only", "web")
+        over, count, back = asyncio.Event(), 0, []
+
+        async def sender() -> None:
+            nonlocal count
+            while not over.is_set():
+                count += 1
+                [contact] = people(scene.sandbox, 1, start=count)
+                await scene.deliver(contact)
+
+        senders = [asyncio.create_task(sender()) for _ in range(16)]
+        for _ in range(times):
+            await asyncio.sleep(rng.uniform(0.1, 0.5))
+            await scene.restart_redis()
+            up, taken = time.monotonic(), len(scene.accepted)
+            await until(lambda was=taken: len(scene.accepted) > was, "leads are taken again", within_s=15)
+            back.append(time.monotonic() - up)
+        over.set()
+        await asyncio.gather(*senders)
+        found = await scene.jobs()
+        lost = sum(job is None for job in found.values())
+        figures = (
+            told("kills of Redis", times),
+            told("leads acknowledged, sent again meanwhile", f"{len(found)}, {scene.refusals}"),
+            exactly("acknowledged leads lost", lost, 0) if strict else told("acknowledged leads lost", lost),
+            exactly("leads kept twice", len(found) - len(set(scene.accepted.values())), 0),
+            at_most("Redis back to a lead taken", max(back), 5, unit=" s"),
+            Figure("the daemon lived on", "yes" if daemon.running else "no", "yes", daemon.running),
+        )
+    return _findings(name, title, order, began, figures)
+
+
+async def poison(order: Order) -> Findings:
+    """T3: one lead whose look-up kills the process, among 50 healthy ones."""
+    healthy_count, began = (10 if order.quick else 50), time.monotonic()
+    async with stage(order.folder, *ALWAYS, after_s=EFFECT_S, seed=order.seed, queue={"lease": 5.0}) as scene:
+        daemon = scene.daemon()
+        struck = asyncio.Event()
+
+        def strike(key: str) -> None:
+            if "POISON" in key:
+                daemon.signal(signal.SIGKILL)
+                struck.set()
+
+        scene.book.on_look_up = strike
+        healthy = people(scene.sandbox, healthy_count)
+        [bad] = people(scene.sandbox, 1, start=healthy_count, street="Poison Ave")
+        await daemon.start("--only", "web")
+        await scene.deliver_all([*healthy[:3], bad, *healthy[3:]], at_once=1)
+        await daemon.terminate()
+        first = time.monotonic()
+        runs = await _keep_it_up(scene, daemon, struck)
+        seconds = time.monotonic() - first
+        found = await scene.jobs()
+        end = found.pop(bad.contact_id)
+        charged = sum(job.stalled_count > 0 or job.attempts_made > 1 for job in found.values() if job)
+        figures = (
+            exactly("healthy leads done", _succeeded(found), healthy_count),
+            exactly("healthy leads charged", charged, 0),
+            exactly("healthy leads written twice", scene.written_twice(), 0),
+            at_most("runs of the poison", runs, 4),
+            Figure("its end", f"{end and end.state} / {end and end.reason}", "FAILED_FINAL / stalled",
+                   end is not None and end.reason == "stalled"),
+            at_most("first start to all ended", seconds, 60, unit=" s"),
+        )  # fmt: skip
+    return _findings("poison", "A lead that kills its process", order, began, figures)
+
+
+async def stopped_owner(order: Order) -> Findings:
+    """T4: one of two daemons is stopped for three leases, and then goes on where it was."""
+    jobs, lease_s, began = (10 if order.quick else 50), 1.0, time.monotonic()
+    async with stage(order.folder, *ALWAYS, after_s=0.2, seed=order.seed, queue={"lease": lease_s}) as scene:
+        first, second = scene.daemon("worker-1"), scene.daemon("worker-2")
+        await first.start()
+        await second.start()
+        await scene.deliver_all(people(scene.sandbox, jobs))
+        await until(lambda: first.said("started") and second.said("started"), "both work")
+        stops, slept = (1 if order.quick else 5), 0
+        for turn in range(stops):
+            slept += await _sleep_in_a_job(scene, (first, second)[turn % 2], 3 * lease_s)
+        await scene.all_done(within_s=60)
+        found = await scene.jobs()
+        completions = Counter(
+            sum(entry["event"] == "completed" for entry in job.timeline) for job in found.values() if job
+        )
+        taken_over = sum(any(entry["event"] == "stalled" for entry in job.timeline) for job in found.values() if job)
+        lost_leases = sum(len(it.said("lost_lease")) for it in (first, second))
+        figures = (
+            told("jobs, daemons, stops of three leases", f"{jobs}, 2, {stops}"),
+            told("jobs in hand when it was stopped", slept),
+            at_least("jobs taken over meanwhile", taken_over, 1),
+            told("stale owners told in the log", lost_leases),
+            exactly("stale completions accepted", jobs - completions[1], 0),
+            *_common(scene, found),
+            told("bought twice", scene.book.bought_again()),
+        )
+    return _findings("stopped-owner", "An owner that sleeps through its lease", order, began, figures)
+
+
+SCENARIOS = {
+    "crash-matrix": crash_matrix,
+    "kills": kills,
+    "many-daemons": many_daemons,
+    "redis-always": redis_always,
+    "redis-everysec": redis_everysec,
+    "poison": poison,
+    "stopped-owner": stopped_owner,
+}
+
+
+class _Crew:
+    """One to three daemons: who is killed is started again at once, or stays away for a while."""
+
+    def __init__(self, fleet: list[DaemonProcess], rng: random.Random) -> None:
+        self._fleet, self._rng = fleet, rng
+        self._starting: dict[str, asyncio.Task[None]] = {}
+        self._away: list[tuple[DaemonProcess, int]] = []  # and for how many kills more
+
+    def _up(self) -> list[DaemonProcess]:
+        return [it for it in self._fleet if it.running and it.said("ready")]
+
+    async def victim(self) -> DaemonProcess:
+        await until(self._up, "a daemon is up")
+        victim = self._rng.choice(self._up())
+        self._away.append((victim, self._rng.randrange(1, 8) if self._rng.random() < 0.15 else 0))
+        return victim
+
+    def mend(self) -> None:
+        """Starts who is due; one at least is always on its way."""
+        last = len(self._away) == len(self._fleet)
+        self._away.sort(key=lambda one: one[1])
+        still = []
+        for number, (daemon, kills_more) in enumerate(self._away):
+            if kills_more == 0 or (last and number == 0):
+                self._starting[str(daemon.path)] = asyncio.create_task(daemon.start())
+            else:
+                still.append((daemon, kills_more - 1))
+        self._away = still
+
+    async def all_up(self) -> None:
+        for daemon, _ in self._away:
+            self._starting[str(daemon.path)] = asyncio.create_task(daemon.start())
+        self._away = []
+        await asyncio.gather(*self._starting.values())
+
+
+async def _kill_while_it_works(scene: Stage, daemon: DaemonProcess) -> None:
+    await until(lambda: daemon.said("started"), "it works", within_s=30)
+    await asyncio.sleep(scene.rng.uniform(*KILL_AFTER_S))
+    await scene.kill(daemon)
+
+
+async def _sleep_in_a_job(scene: Stage, owner: DaemonProcess, seconds: float) -> int:
+    """SIGSTOP while it has jobs in hand, SIGCONT later; how many it had."""
+    while True:
+        await until(lambda: scene.in_flight(owner), "it has jobs in hand", within_s=30)
+        owner.signal(signal.SIGSTOP)
+        if in_hand := await scene.in_flight(owner):
+            break
+        owner.signal(signal.SIGCONT)
+    await asyncio.sleep(seconds)
+    owner.signal(signal.SIGCONT)
+    return in_hand
+
+
+async def _keep_it_up(scene: Stage, daemon: DaemonProcess, struck: asyncio.Event) -> int:
+    """Starts it again whenever it died; how often it died, once all jobs have ended."""
+    deaths = 0
+    async with scene.views() as views:
+        while True:
+            struck.clear()
+            await daemon.spawn()
+            while daemon.running and (open_jobs(await views.stats()) or not daemon.said("ready")):
+                await asyncio.sleep(0.05)
+            if daemon.running:
+                return deaths
+            await daemon.exit_status()
+            assert struck.is_set(), "".join(daemon.text)
+            deaths += 1
+            assert deaths <= 20, "it runs again and again"
+
+
+def _common(scene: Stage, found: dict[str, JobView | None]) -> tuple[Figure, ...]:
+    """Lost, written twice, and every second purchase shown."""
+    kept = [job for job in found.values() if job is not None]
+    keys = {job.contact_id: _address_key(job) for job in kept}
+    hidden = [
+        contact
+        for contact, key in keys.items()
+        if len(scene.book.purchases.get(key, ())) - 1
+        > sum(unknown_of(job) for job in kept if job.contact_id == contact)
+    ]
+    return (
+        exactly("lost", sum(job is None for job in found.values()), 0),
+        exactly("kept twice", len(found) - len(set(scene.accepted.values())), 0),
+        exactly("not enriched", len(found) - _succeeded(found), 0),
+        exactly("written twice", scene.written_twice(), 0),
+        exactly("bought twice and not shown", len(hidden), 0),
+        told("unknown purchases shown", sum(unknown_of(job) for job in kept)),
+    )
+
+
+def _succeeded(found: dict[str, JobView | None]) -> int:
+    return sum((job.state, job.outcome) == ("SUCCEEDED", "QUALIFIED") for job in found.values() if job)
+
+
+def _runs(job: JobView) -> int:
+    return _told(job, "started")
+
+
+def _told(job: JobView, event: str) -> int:
+    return sum(entry["event"] == event for entry in job.timeline)
+
+
+def _address_key(job: JobView) -> str:
+    assert job.lead is not None
+    house, _, street = job.lead.address.line1.partition(" ")
+    return f"{house}|{street.upper()}||{job.lead.address.postal_code}"
+
+
+def _span(values: object) -> str:
+    found = sorted(set(values))  # type: ignore[call-overload]
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def _joined(wrong: list[str]) -> str:
+    return "; ".join(f"{fact} ({times} times)" for fact, times in Counter(wrong).items())
+
+
+def _findings(name: str, title: str, order: Order, began: float, figures: tuple[Figure, ...]) -> Findings:
+    return Findings(name, title, order.seed, time.monotonic() - began, figures, quick=order.quick, on=now())
