@@ -35,6 +35,13 @@ local function is_stale(lead)
   return lead.event_ms > 0 and lead.event_ms < tonumber(lead.last_at or "0")
 end
 
+-- The contact's last job wrote, or will write, after this event told how the contact is. HighLevel's clock and ours
+-- need not agree to the second; one read too many costs little.
+local function is_overtaken(lead)
+  local told = lead.event_ms > 0 and lead.event_ms or now
+  return is_busy(lead.tail_state) or (lead.tail_finished and told < tonumber(lead.tail_finished) + 10000)
+end
+
 local function remember(lead, with_address)
   local fields = { "at", int(math.max(lead.event_ms, tonumber(lead.last_at or "0"))) }
   if lead.tags ~= "-" then fields[#fields + 1] = "tags"; fields[#fields + 1] = lead.tags end
@@ -66,7 +73,9 @@ local function create(lead)
   redis.call("HSET", lead.job, "state", "QUEUED", "lane", lead.lane, "contact", lead.contact,
     "location", lead.location, "max", lead.attempts_max, "created", int(now))
   redis.call("SET", lead.load, lead.payload)
-  if is_stale(lead) then redis.call("HSET", lead.job, "stale", 1) end  -- works on the contact as read, not as told
+  if is_stale(lead) or is_overtaken(lead) then
+    redis.call("HSET", lead.job, "stale", 1)  -- works on the contact as read, not as told
+  end
   if is_busy(lead.tail_state) then
     redis.call("HSET", lead.job, "after", lead.tail)
     redis.call("HSET", prefix .. "job:" .. lead.tail, "behind", lead.id)
@@ -184,7 +193,9 @@ for i = 0, (#ARGV - 5) / 12 - 1 do
     lead.last_fp, lead.last_job, lead.last_tags, lead.last_at, lead.last_made = unpack(seen, 1, 5)
     lead.last_state = lead.last_job and redis.call("HGET", prefix .. "job:" .. lead.last_job, "state")
     lead.tail = seen[6] or lead.last_job  -- the last of the contact's row: who comes next waits behind it
-    lead.tail_state = lead.tail and redis.call("HGET", prefix .. "job:" .. lead.tail, "state")
+    if lead.tail then
+      lead.tail_state, lead.tail_finished = unpack(redis.call("HMGET", prefix .. "job:" .. lead.tail, "state", "finished"), 1, 2)
+    end
     local before, verb, text = string.match(seen[7] or "", "^([^|]*)|([^|]*)|(.*)$")
     answers[#answers + 1] = before == lead.id and { verb, text } or kinds[lead.kind](lead)
   end
