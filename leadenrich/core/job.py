@@ -97,7 +97,8 @@ class StepRecord:
 
     `ended_ms` is None while the step's intent has no result: the process may have died in the call.
     `result` is what the step itself wrote, opaque to everybody else. `unknown` counts the runs that died between
-    intent and result: whether their effect happened nobody knows.
+    intent and result: whether their effect happened nobody knows. `by` is the lease token of the run that wrote an
+    intent which is still open.
     """
 
     name: str
@@ -107,6 +108,7 @@ class StepRecord:
     credits: int = 0
     result: bytes | None = None
     unknown: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

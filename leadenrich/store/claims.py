@@ -50,6 +50,6 @@ def steps_of(fields: Mapping[bytes, bytes]) -> dict[str, StepRecord]:
         started, ended, cached, credits, unknown = value.decode().split("|")
         steps[name] = StepRecord(
             name, int(started), int(ended) if ended else None, cached == "1", int(credits),
-            fields.get(f"{name}:result".encode()), unknown=int(unknown),
+            fields.get(f"{name}:result".encode()), int(unknown), fields.get(f"{name}:token".encode(), b"").decode(),
         )  # fmt: skip
     return steps

@@ -100,7 +100,7 @@ class Purchases:
         landing: asyncio.Future[LookupAnswer] = asyncio.get_running_loop().create_future()
         self._here[address.key] = landing
         try:
-            answer, cached = await self._across_processes(address, location_id, steps, step)
+            answer, cached = await self._across_processes(address, location_id, steps, step, _former(known))
             if not landing.done():
                 landing.set_result(answer)
             return answer, cached
@@ -109,13 +109,17 @@ class Purchases:
             landing.cancel()
 
     async def _across_processes(
-        self, address: NormalAddress, location_id: str, steps: Steps, step: str
+        self, address: NormalAddress, location_id: str, steps: Steps, step: str, former: str
     ) -> tuple[LookupAnswer, bool]:
+        """`former` is the process of this job's earlier run, which lost its lease over this purchase; "" none."""
         record, flight = property_keys(self._source.name, address.key)
         owner = f"{self._worker}:{secrets.token_hex(8)}"
-        deadline = time.monotonic() + self._flight_s + 5
+        began = time.monotonic()
+        deadline = began + self._flight_s + 5
         while True:
-            word, *packed = await self._acquire([record, flight], [owner, round(self._flight_s * 1000)])
+            # It may only sleep, and its answer be on the way; but no call takes longer than this.
+            gone = former if time.monotonic() - began >= self._settings.timeout else ""
+            word, *packed = await self._acquire([record, flight], [owner, round(self._flight_s * 1000), gone])
             if word == b"hit":
                 await steps.record(step, packed[0], cached=True)
                 self._on_cached()
@@ -205,6 +209,11 @@ async def _outcome(flying: asyncio.Future[LookupAnswer]) -> LookupAnswer | None:
     """What another lead's call gave; None when it failed or was given up: then one of those who waited tries itself."""
     await asyncio.wait([flying])
     return None if flying.cancelled() else flying.result()
+
+
+def _former(known: StepRecord | None) -> str:
+    """The `<worker>/<boot>` that meant to buy for this job, and of which nothing was heard since."""
+    return known.by.rpartition(":")[0] if known is not None and known.ended_ms is None else ""
 
 
 def _was_sold(error: BaseException) -> bool:

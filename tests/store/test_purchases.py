@@ -310,6 +310,19 @@ async def test_a_purchase_that_hangs_holds_others_for_the_flights_time_only(
         await shop.buy()
 
 
+async def test_a_dead_run_of_the_same_job_is_waited_for_only_as_long_as_a_call_takes(open_shop: OpenShop) -> None:
+    """Another daemon took the job over: the dead one's mark must not hold it for the whole flight's time."""
+    shop, flight = open_shop(timeout=0.3), property_keys("realestateapi", HOME.key)[1]
+    await shop.connection.execute("SET", flight, "host:8080/0a1b:mark", "PX", 30_000)
+    notes = Notes()
+    notes.known["lookup"] = StepRecord("lookup", 1, by="host:8080/0a1b:7")
+    stranger = asyncio.create_task(shop.buy())
+    began = asyncio.get_running_loop().time()
+    assert await open_shop(timeout=0.3).buy(notes) == (RECORD, False)
+    assert 0.3 <= asyncio.get_running_loop().time() - began < 5
+    assert await stranger == (RECORD, True), "another job waits, and gets what was bought"
+
+
 # --- the budget ----------------------------------------------------------------------------------------------------
 
 
