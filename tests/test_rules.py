@@ -64,7 +64,7 @@ RULES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ),
     ),
     "R6": (
-        "who waits has a connection of its own and is not cancelled; commands end in 2 s, nothing below us repeats them",
+        "who waits has its own connection and is not cancelled; commands end in 2 s, nothing below us repeats them",
         (
             "test_rules_limits.py::test_no_command_waits_longer_than_two_seconds_and_none_is_repeated",
             "store/test_connection.py::test_a_wait_is_ended_from_outside",
