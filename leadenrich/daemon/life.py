@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from leadenrich.worker.maintenance import every
 log = structlog.get_logger("leadenrich.daemon")
 
 STORE_LOOK_S = 10.0
+DURABILITY_LOOK_S = 60.0  # what an operator changes by hand
 LAG_LOOK_S = 1.0
 
 Reload: TypeAlias = Callable[[], Config]
@@ -156,7 +158,7 @@ async def _run(
             if options.signals:
                 stack.enter_context(_signals(stop, lambda: _reload(options.reload, web, worker, health)))
             running = Running(web.url if web else None, queue, connection, metrics, health, worker, stop)
-            group.create_task(every(STORE_LOOK_S, stop, lambda: _look_at_store(running)), name="store-look")
+            group.create_task(every(STORE_LOOK_S, stop, StoreLook(running).look), name="store-look")
             group.create_task(every(STORE_LOOK_S, stop, depth.refresh), name="depth")
             group.create_task(_measure_lag(metrics, stop), name="lag")
             work = group.create_task(worker.run(stop), name="worker") if worker else None
@@ -174,25 +176,39 @@ async def _run(
     log.info("stopped")
 
 
-async def _look_at_store(running: Running) -> None:
+class StoreLook:
     """Whether Redis takes leads, what it would lose, and what is paused: seen on /readyz."""
-    health, connection = running.health, running.connection
-    halves: tuple[Half, ...] = ("web", "worker")
-    try:
-        paused = await Switches(connection, running.queue.keys).all()
-        durability, memory = await connection.probe(), await connection.memory()
-    except StoreUnavailable as error:
-        for half in halves:
-            health.report(half, "store", str(error))
-        return
-    health.report("worker", "store", None)
-    health.report("web", "store", f"Redis: {memory}, no new leads are taken" if memory.is_short else None)
-    health.note("redis", "; ".join(str(risk) for risk in risks(durability, allow_volatile=True)) or None)
-    for part in list(health.report_now().notes):
-        if part not in paused and (part == "queue" or part.startswith(("realestateapi", "ghl:"))):
-            health.note(part, None)
-    for part, pause in paused.items():
-        health.note(part or "queue", f"paused ({pause.kind}): {pause.reason}")
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._durable_until = float("-inf")
+
+    async def look(self) -> None:
+        health, connection = self._running.health, self._running.connection
+        try:
+            paused = await Switches(connection, self._running.queue.keys).all()
+            memory = await connection.memory()
+            await self._look_at_durability()
+        except StoreUnavailable as error:
+            halves: tuple[Half, ...] = ("web", "worker")
+            for half in halves:
+                health.report(half, "store", str(error))
+            self._durable_until = float("-inf")  # another one may come back
+            return
+        health.report("worker", "store", None)
+        health.report("web", "store", f"Redis: {memory}, no new leads are taken" if memory.is_short else None)
+        for part in list(health.report_now().notes):
+            if part not in paused and (part == "queue" or part.startswith(("realestateapi", "ghl:"))):
+                health.note(part, None)
+        for part, pause in paused.items():
+            health.note(part or "queue", f"paused ({pause.kind}): {pause.reason}")
+
+    async def _look_at_durability(self) -> None:
+        if time.monotonic() < self._durable_until:
+            return
+        found = risks(await self._running.connection.probe(), allow_volatile=True)
+        self._running.health.note("redis", "; ".join(map(str, found)) or None)
+        self._durable_until = time.monotonic() + DURABILITY_LOOK_S
 
 
 async def _measure_lag(metrics: Metrics, stop: asyncio.Event) -> None:

@@ -152,8 +152,18 @@ if last then
   end
 end
 
+-- What an idle daemon meets at each look, kept short: nothing waits, nothing is due, nothing is paused.
+local paused = redis.call("HEXISTS", meta, "paused") == 1
+if not paused and not next(switches) and redis.call("EXISTS", wait.live, wait.bulk, suspects) == 0 then
+  local first = redis.call("ZRANGE", sched, 0, 0, "WITHSCORES")
+  if not first[2] or tonumber(first[2]) > now then
+    redis.call("DEL", marker)
+    return { {}, first[2] and int(tonumber(first[2]) - now) or "-1", "" }
+  end
+end
+
 promote()
-if redis.call("HEXISTS", meta, "paused") == 1 then return { {}, "-1", "paused" } end
+if paused then return { {}, "-1", "paused" } end
 local pass, again = gate("realestateapi")
 if not pass then
   come_again(again)
