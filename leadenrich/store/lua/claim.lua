@@ -180,7 +180,9 @@ end
 if redis.call("LLEN", suspects) > 0 then
   local suspect = redis.call("HMGET", meta, "suspect_id", "suspect_owner", "suspect_until")
   local busy = suspect[1] and redis.call("ZSCORE", lease, suspect[1])
-  if not busy and (not suspect[2] or suspect[2] == worker or tonumber(suspect[3]) < now) then
+  local reserved = tonumber(suspect[3] or "0")
+  local over = reserved < now or reserved > now + lease_ms  -- or the clock was set back meanwhile
+  if not busy and (not suspect[2] or suspect[2] == worker or over) then
     redis.call("HSET", meta, "suspect_owner", worker, "suspect_until", int(now + lease_ms))
     if running > 0 then return { {}, next_ms(), "drain" } end
     local id, admitted
@@ -196,7 +198,7 @@ if redis.call("LLEN", suspects) > 0 then
       return { jobs, next_ms(), "" }
     end
   elseif not busy then
-    come_again(tonumber(suspect[3]))
+    come_again(reserved)
   end
 end
 
