@@ -35,9 +35,11 @@ local function is_stale(lead)
   return lead.event_ms > 0 and lead.event_ms < tonumber(lead.last_at or "0")
 end
 
--- The contact's last job wrote, or will write, after this event told how the contact is. HighLevel's clock and ours
--- need not agree to the second; one read too many costs little.
+-- The contact's last job wrote, or will write, what this event does not tell. HighLevel's clock and ours need not agree
+-- to the second; one read too many costs little.
 local function is_overtaken(lead)
+  if not lead.tail_state then return false end
+  if lead.tags == "-" then return true end  -- it may carry our tags
   local told = lead.event_ms > 0 and lead.event_ms or now
   return is_busy(lead.tail_state) or (lead.tail_finished and told < tonumber(lead.tail_finished) + 10000)
 end
