@@ -147,6 +147,7 @@ class Wire:
     def lose(answer: asyncio.Future[Any]) -> None:
         if not answer.done():
             answer.set_exception(RedisConnectionError("Connection closed by server."))
+            answer.exception()  # whoever asked may be gone
 
     def _must_be_alive(self) -> None:
         if self.cut:
@@ -175,6 +176,7 @@ class Wire:
         except Exception as error:  # noqa: BLE001 - what Redis answers, an error too, is the caller's
             if not answer.done():
                 answer.set_exception(error)
+                answer.exception()
             return
         if fate == "after":
             self.lose(answer)

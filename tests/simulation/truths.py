@@ -1,4 +1,4 @@
-"""What must be true of a world at its end, whatever the seed drew. Each truth gives the sentences that contradict it."""
+"""What must be true of a world at its end, whatever the seed drew: each truth gives the sentences against it."""
 
 from __future__ import annotations
 

@@ -202,6 +202,7 @@ def _settle(answer: asyncio.Future[Any], value: Any) -> None:
         return
     if isinstance(value, Exception):
         answer.set_exception(value)
+        answer.exception()  # whoever asked may be gone
     else:
         answer.set_result(value)
 
