@@ -44,7 +44,8 @@ class Pool:
         self._grace_s = grace_s
         self._block_s = EMBEDDED_BLOCK_S if embedded else BLOCK_S
         self._problem = problem
-        self._running: dict[str, tuple[Claim, asyncio.Task[None]]] = {}
+        # By job and token: a job that lost its lease may come back while its first run has not noticed yet.
+        self._running: dict[tuple[str, str], tuple[Claim, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()  # something may wait
         self._hungry = asyncio.Event()  # a slot is free and nothing is known to wait
         self._alone = False
@@ -110,11 +111,11 @@ class Pool:
         await self._slots.acquire()
         self._alone = self._alone or claim.alone
         task = asyncio.create_task(self._runner.run(claim), name=f"job-{claim.job_id}")
-        self._running[claim.job_id] = (claim, task)
+        self._running[claim.job_id, claim.token] = (claim, task)
         task.add_done_callback(lambda done: self._ended(claim, done))
 
     def _ended(self, claim: Claim, task: asyncio.Task[None]) -> None:
-        del self._running[claim.job_id]
+        del self._running[claim.job_id, claim.token]
         self._slots.release()
         if self._full_before() or self._alone or not self._running:
             self._wake.set()
