@@ -8,14 +8,11 @@ repeated. Only what surely never left us, because no connection opened, is tried
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self, TypeAlias
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -252,51 +249,3 @@ def _trouble(error: Exception, provider: str, *, sent: bool, timeout_s: float) -
     else:
         text = f"no connection ({kind})"
     return Transient(f"{provider}: {text}", provider=provider, sent=sent)
-
-
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.?", re.ASCII)
-_LOCAL_NAMES: Final = (".local", ".internal", ".lan", ".home", ".home.arpa", ".corp", ".private", ".intranet")
-
-
-def check_base_url(url: str, *, allow_private: bool) -> str | None:
-    """A sentence on what is wrong with an upstream's address, or None. Asks no DNS."""
-    if not url.isascii() or not url.isprintable() or set(url) & set(" \\<>\"'`{}|^"):
-        return "holds characters that do not belong into a URL"
-    try:
-        parts = urlsplit(url)
-        host, _ = (parts.hostname or "").lower(), parts.port
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in ("http", "https") or not host:
-        return "must be a URL that begins with https://"
-    if "@" in parts.netloc:
-        return "must not hold a user name or password"
-    if parts.query or parts.fragment or "?" in url or "#" in url:
-        return "must not hold a query or fragment"
-    where = _place(host)
-    if where == "odd":
-        return "must name its host by a plain name or a canonical address"
-    if parts.scheme == "http" and where != "loopback":
-        return "must be https; plain http is for a loopback address only"
-    if where == "private" and not allow_private:
-        return "is a private address; server.allow_private_upstreams = true permits it"
-    return None
-
-
-def _place(host: str) -> str:
-    """`loopback`, `private`, `public`, or `odd` for forms that resolvers read differently (127.1, 0x7f.0.0.1)."""
-    try:
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host)
-    except ValueError:
-        name = host.rstrip(".")
-        last = name.rpartition(".")[2]
-        if not _HOST.fullmatch(host) or ".." in host or last.isdigit() or last.startswith("0x"):
-            return "odd"
-        if name == "localhost" or name.endswith(".localhost"):
-            return "loopback"
-        return "private" if "." not in name or name.endswith(_LOCAL_NAMES) else "public"
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    if address.is_loopback:
-        return "loopback"
-    return "public" if address.is_global and not address.is_multicast else "private"
