@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import shutil
 import struct
 import subprocess
@@ -73,4 +72,4 @@ class ShiftedClock:
 
     def close(self) -> None:
         self._page.close()
-        os.unlink(self._library)
+        self._library.unlink()
