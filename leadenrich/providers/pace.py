@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from aiolimiter import AsyncLimiter
 
-GUARD: Final = 1.04  # the vendor counts arrivals: a busy machine or network moves those by 20 ms and more
+GUARD: Final = 1.03  # the vendor counts arrivals: a busy machine or network moves those by 20 ms and more
 TIMER_SLACK_S: Final = 0.0015  # an event loop's timer wakes up to this late; one at a time it would add up
 ONE_AT_A_TIME_MAX: Final = 10.0  # takes a second; above it a burst of two makes up for late timers
 CLEAN_S: Final = 60.0  # so long without a complaint and the rate is raised again
