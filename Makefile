@@ -18,6 +18,9 @@ test: $(STAMP)  ## every test; needs redis-server on PATH or the wheel in requir
 simulate: $(STAMP)  ## SEEDS=1000 worlds of MINUTES=10 that fail by seed; SEED=n tells one of them step by step
 	@PYTHONPATH=tests PYTHONHASHSEED=0 $(BIN)/python -m simulation --minutes $(MINUTES) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
+chaos: $(STAMP)  ## kills and stops in figures, docs/reliability.md; ONLY=kills,poison SEED=7 QUICK=1
+	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick)
+
 check: $(STAMP) lint types imports test
 
 lint: $(STAMP)

@@ -25,7 +25,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _run(names: list[str], seed: int, *, quick: bool) -> list[Findings]:
+async def _run(names: list[str], seed: int, *, quick: bool, page: bool) -> list[Findings]:
     found = []
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
@@ -33,6 +33,8 @@ async def _run(names: list[str], seed: int, *, quick: bool) -> list[Findings]:
             findings = await SCENARIOS[name](Order(Path(folder) / name, seed, quick))
         print(as_text(findings), flush=True)
         found.append(findings)
+        if page and not quick:
+            keep([findings], list(SCENARIOS))
     return found
 
 
@@ -47,9 +49,7 @@ def main() -> int:
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)
     )  # ours: the store's own words
     print(machine())
-    found = asyncio.run(_run(names, arguments.seed, quick=arguments.quick))
-    if not (arguments.quick or arguments.no_page):
-        keep(found, list(SCENARIOS))
+    found = asyncio.run(_run(names, arguments.seed, quick=arguments.quick, page=not arguments.no_page))
     return 0 if all(findings.holds for findings in found) else 1
 
 

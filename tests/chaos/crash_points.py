@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from aiohttp import web
 from daemon_process import ENDED, LOOK_UP, people, until
@@ -167,7 +168,7 @@ class Matrix:
             job: JobView = await until(ended, f"{point.name}: the job ended", within_s=20)
             total = (await views.stats()).totals["unknown_purchases"]
         again_s = time.monotonic() - self._ready_at
-        written = self.scene.writes().get(contact.contact_id, {})
+        written: dict[str, int] = self.scene.writes().get(contact.contact_id, Counter())
         paid = self.scene.sandbox.rea.paid[self._key(contact)]
         unknown = unknown_of(job)
         tries = (job.attempts_made, job.stalled_count)
@@ -193,6 +194,6 @@ class Matrix:
 @asynccontextmanager
 async def matrix(folder: Path) -> AsyncIterator[Matrix]:
     """On a real Redis with `appendfsync always`."""
-    sections = {"queue": {"lease": LEASE_S}, "worker": {"shutdown_grace": 0.1}, "ghl": {"notes": True}}
+    sections: dict[str, Any] = {"queue": {"lease": LEASE_S}, "worker": {"shutdown_grace": 0.1}, "ghl": {"notes": True}}
     async with stage(folder, *ALWAYS, **sections) as scene, wire_to(scene.redis.port) as wire:
         yield Matrix(scene, wire)

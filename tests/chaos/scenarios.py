@@ -10,15 +10,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon_process import DaemonProcess, people, until
+from daemon_process import people, until
 
+from chaos.costs import runs_of, succeeded, what_it_cost
 from chaos.crash_points import POINTS, matrix
 from chaos.figures import Figure, Findings, at_least, at_most, exactly, now, told
-from chaos.stage import ALWAYS, Stage, open_jobs, stage, unknown_of
-from leadenrich.store.views import JobView
+from chaos.harm import KILL_AFTER_S, Crew, keep_it_up, kill_while_it_works, sleep_in_a_job
+from chaos.peers import PEERS, Toll, kill_test, set_up, why_not
+from chaos.stage import ALWAYS, Stage, stage
 
 EFFECT_S = 0.05  # what a look-up and a write take once they had their effect
-KILL_AFTER_S = (0.05, 0.6)  # after the daemon began a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +69,43 @@ async def kills(order: Order) -> Findings:
         await daemon.start()
         in_flight = 0
         for _ in range(times):
-            await _kill_while_it_works(scene, daemon)
+            await kill_while_it_works(scene, daemon)
             in_flight += await scene.in_flight(daemon)
             await daemon.start()
+        left = await scene.open_jobs()
         last_s = await scene.all_done(within_s=120)
         found = await scene.jobs()
         figures = (
             told("jobs, kills, at a time", f"{jobs}, {times}, 5"),
-            *_common(scene, found),
+            *what_it_cost(scene, found),
             at_most("bought twice", scene.book.bought_again(), in_flight, because="jobs in flight at the kills"),
-            told("worst runs of one job", max(_runs(job) for job in found.values() if job)),
+            told("worst runs of one job", max(runs_of(job) for job in found.values() if job)),
+            told("jobs left at the last restart", left),
             at_most("last restart to all done", last_s, 20, unit=" s", because="lease + 15 s"),
         )
-    return _findings("kills", "The kill test that the peers were put to", order, began, figures)
+        mine = Toll(
+            len(found) - succeeded(found), scene.written_twice(), scene.book.bought_again(),
+            max(runs_of(job) for job in found.values() if job), last_s, left,
+        )  # fmt: skip
+    rows, note = await _beside(order, mine, jobs, times)
+    return _findings("kills", "The kill test beside the peers", order, began, figures, rows, note)
+
+
+async def _beside(order: Order, mine: Toll, jobs: int, times: int) -> tuple[tuple[tuple[str, ...], ...], str]:
+    """The peers' tolls under ours; none, and why, where they cannot be measured."""
+    if order.quick or (why := why_not()):
+        return (), "The peers were not put to it: " + ("a quick run." if order.quick else f"{why}.")
+    tolls = {"leadenrich: lease 5 s, defaults": mine}
+    for name in await asyncio.to_thread(set_up):
+        tolls[PEERS[name]] = await kill_test(name, order.folder / name, jobs=jobs, kills=times, seed=order.seed)
+    head = ("system", "lost", "written twice", "bought twice", "worst runs of one job", "jobs left at the last restart",
+            "last restart to all done")  # fmt: skip
+    rows = (
+        (name, str(it.lost), str(it.written_twice), str(it.bought_twice), str(it.worst_runs), str(it.left),
+         "never" if it.last_s is None else f"{it.last_s:.1f} s")
+        for name, it in tolls.items()
+    )  # fmt: skip
+    return (head, *rows), ""
 
 
 async def many_daemons(order: Order) -> Findings:
@@ -94,7 +119,7 @@ async def many_daemons(order: Order) -> Findings:
         harm = ["daemon"] * daemon_kills + ["redis"] * redis_kills
         rng.shuffle(harm)
         share, waiting, in_flight = -(-leads // len(harm)), contacts[:], 0
-        crew = _Crew(fleet, rng)
+        crew = Crew(fleet, rng)
         for what in harm:
             now_in, waiting = waiting[:share], waiting[share:]
             delivery = asyncio.create_task(scene.deliver_all(now_in))
@@ -107,7 +132,7 @@ async def many_daemons(order: Order) -> Findings:
                 in_flight += await scene.in_flight(victim)
                 crew.mend()
             await delivery
-        ended = time.monotonic()
+        ended, left = time.monotonic(), await scene.open_jobs()
         await crew.all_up()
         await scene.all_done(within_s=180)
         last_s = time.monotonic() - ended
@@ -118,10 +143,11 @@ async def many_daemons(order: Order) -> Findings:
             told("kills of a daemon, of Redis", f"{daemon_kills}, {redis_kills}"),
             told("daemons", "1 to 3, their own names"),
             told("answers 429 or none, sent again", scene.refusals),
-            *_common(scene, found),
+            *what_it_cost(scene, found),
             exactly("unjustified look-ups", len(unjustified), 0),
             at_most("bought twice", scene.book.bought_again(), in_flight, because="jobs in flight at the kills"),
-            told("worst runs of one job", max(_runs(job) for job in found.values() if job)),
+            told("worst runs of one job", max(runs_of(job) for job in found.values() if job)),
+            told("jobs left at the last kill", left),
             at_most("last kill to all done", last_s, 17, unit=" s", because="lease + 15 s"),
         )
     return _findings("many-daemons", "Kills of daemons and of Redis at random", order, began, figures)
@@ -157,9 +183,7 @@ async def _redis_kills(order: Order, name: str, title: str, *, strict: bool) -> 
         for _ in range(times):
             await asyncio.sleep(rng.uniform(0.1, 0.5))
             await scene.restart_redis()
-            up, taken = time.monotonic(), len(scene.accepted)
-            await until(lambda was=taken: len(scene.accepted) > was, "leads are taken again", within_s=15)
-            back.append(time.monotonic() - up)
+            back.append(await _taken_again(scene))
         over.set()
         await asyncio.gather(*senders)
         found = await scene.jobs()
@@ -173,6 +197,13 @@ async def _redis_kills(order: Order, name: str, title: str, *, strict: bool) -> 
             Figure("the daemon lived on", "yes" if daemon.running else "no", "yes", daemon.running),
         )
     return _findings(name, title, order, began, figures)
+
+
+async def _taken_again(scene: Stage) -> float:
+    """Seconds until a lead is acknowledged."""
+    began, before = time.monotonic(), len(scene.accepted)
+    await until(lambda: len(scene.accepted) > before, "leads are taken again", within_s=15)
+    return time.monotonic() - began
 
 
 async def poison(order: Order) -> Findings:
@@ -194,13 +225,13 @@ async def poison(order: Order) -> Findings:
         await scene.deliver_all([*healthy[:3], bad, *healthy[3:]], at_once=1)
         await daemon.terminate()
         first = time.monotonic()
-        runs = await _keep_it_up(scene, daemon, struck)
+        runs = await keep_it_up(scene, daemon, struck)
         seconds = time.monotonic() - first
         found = await scene.jobs()
         end = found.pop(bad.contact_id)
         charged = sum(job.stalled_count > 0 or job.attempts_made > 1 for job in found.values() if job)
         figures = (
-            exactly("healthy leads done", _succeeded(found), healthy_count),
+            exactly("healthy leads done", succeeded(found), healthy_count),
             exactly("healthy leads charged", charged, 0),
             exactly("healthy leads written twice", scene.written_twice(), 0),
             at_most("runs of the poison", runs, 4),
@@ -222,7 +253,7 @@ async def stopped_owner(order: Order) -> Findings:
         await until(lambda: first.said("started") and second.said("started"), "both work")
         stops, slept = (1 if order.quick else 5), 0
         for turn in range(stops):
-            slept += await _sleep_in_a_job(scene, (first, second)[turn % 2], 3 * lease_s)
+            slept += await sleep_in_a_job(scene, (first, second)[turn % 2], 3 * lease_s)
         await scene.all_done(within_s=60)
         found = await scene.jobs()
         completions = Counter(
@@ -236,7 +267,7 @@ async def stopped_owner(order: Order) -> Findings:
             at_least("jobs taken over meanwhile", taken_over, 1),
             told("stale owners told in the log", lost_leases),
             exactly("stale completions accepted", jobs - completions[1], 0),
-            *_common(scene, found),
+            *what_it_cost(scene, found),
             told("bought twice", scene.book.bought_again()),
         )
     return _findings("stopped-owner", "An owner that sleeps through its lease", order, began, figures)
@@ -253,116 +284,6 @@ SCENARIOS = {
 }
 
 
-class _Crew:
-    """One to three daemons: who is killed is started again at once, or stays away for a while."""
-
-    def __init__(self, fleet: list[DaemonProcess], rng: random.Random) -> None:
-        self._fleet, self._rng = fleet, rng
-        self._starting: dict[str, asyncio.Task[None]] = {}
-        self._away: list[tuple[DaemonProcess, int]] = []  # and for how many kills more
-
-    def _up(self) -> list[DaemonProcess]:
-        return [it for it in self._fleet if it.running and it.said("ready")]
-
-    async def victim(self) -> DaemonProcess:
-        await until(self._up, "a daemon is up")
-        victim = self._rng.choice(self._up())
-        self._away.append((victim, self._rng.randrange(1, 8) if self._rng.random() < 0.15 else 0))
-        return victim
-
-    def mend(self) -> None:
-        """Starts who is due; one at least is always on its way."""
-        last = len(self._away) == len(self._fleet)
-        self._away.sort(key=lambda one: one[1])
-        still = []
-        for number, (daemon, kills_more) in enumerate(self._away):
-            if kills_more == 0 or (last and number == 0):
-                self._starting[str(daemon.path)] = asyncio.create_task(daemon.start())
-            else:
-                still.append((daemon, kills_more - 1))
-        self._away = still
-
-    async def all_up(self) -> None:
-        for daemon, _ in self._away:
-            self._starting[str(daemon.path)] = asyncio.create_task(daemon.start())
-        self._away = []
-        await asyncio.gather(*self._starting.values())
-
-
-async def _kill_while_it_works(scene: Stage, daemon: DaemonProcess) -> None:
-    await until(lambda: daemon.said("started"), "it works", within_s=30)
-    await asyncio.sleep(scene.rng.uniform(*KILL_AFTER_S))
-    await scene.kill(daemon)
-
-
-async def _sleep_in_a_job(scene: Stage, owner: DaemonProcess, seconds: float) -> int:
-    """SIGSTOP while it has jobs in hand, SIGCONT later; how many it had."""
-    while True:
-        await until(lambda: scene.in_flight(owner), "it has jobs in hand", within_s=30)
-        owner.signal(signal.SIGSTOP)
-        if in_hand := await scene.in_flight(owner):
-            break
-        owner.signal(signal.SIGCONT)
-    await asyncio.sleep(seconds)
-    owner.signal(signal.SIGCONT)
-    return in_hand
-
-
-async def _keep_it_up(scene: Stage, daemon: DaemonProcess, struck: asyncio.Event) -> int:
-    """Starts it again whenever it died; how often it died, once all jobs have ended."""
-    deaths = 0
-    async with scene.views() as views:
-        while True:
-            struck.clear()
-            await daemon.spawn()
-            while daemon.running and (open_jobs(await views.stats()) or not daemon.said("ready")):
-                await asyncio.sleep(0.05)
-            if daemon.running:
-                return deaths
-            await daemon.exit_status()
-            assert struck.is_set(), "".join(daemon.text)
-            deaths += 1
-            assert deaths <= 20, "it runs again and again"
-
-
-def _common(scene: Stage, found: dict[str, JobView | None]) -> tuple[Figure, ...]:
-    """Lost, written twice, and every second purchase shown."""
-    kept = [job for job in found.values() if job is not None]
-    keys = {job.contact_id: _address_key(job) for job in kept}
-    hidden = [
-        contact
-        for contact, key in keys.items()
-        if len(scene.book.purchases.get(key, ())) - 1
-        > sum(unknown_of(job) for job in kept if job.contact_id == contact)
-    ]
-    return (
-        exactly("lost", sum(job is None for job in found.values()), 0),
-        exactly("kept twice", len(found) - len(set(scene.accepted.values())), 0),
-        exactly("not enriched", len(found) - _succeeded(found), 0),
-        exactly("written twice", scene.written_twice(), 0),
-        exactly("bought twice and not shown", len(hidden), 0),
-        told("unknown purchases shown", sum(unknown_of(job) for job in kept)),
-    )
-
-
-def _succeeded(found: dict[str, JobView | None]) -> int:
-    return sum((job.state, job.outcome) == ("SUCCEEDED", "QUALIFIED") for job in found.values() if job)
-
-
-def _runs(job: JobView) -> int:
-    return _told(job, "started")
-
-
-def _told(job: JobView, event: str) -> int:
-    return sum(entry["event"] == event for entry in job.timeline)
-
-
-def _address_key(job: JobView) -> str:
-    assert job.lead is not None
-    house, _, street = job.lead.address.line1.partition(" ")
-    return f"{house}|{street.upper()}||{job.lead.address.postal_code}"
-
-
 def _span(values: object) -> str:
     found = sorted(set(values))  # type: ignore[call-overload]
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
@@ -372,5 +293,13 @@ def _joined(wrong: list[str]) -> str:
     return "; ".join(f"{fact} ({times} times)" for fact, times in Counter(wrong).items())
 
 
-def _findings(name: str, title: str, order: Order, began: float, figures: tuple[Figure, ...]) -> Findings:
-    return Findings(name, title, order.seed, time.monotonic() - began, figures, quick=order.quick, on=now())
+def _findings(
+    name: str,
+    title: str,
+    order: Order,
+    began: float,
+    figures: tuple[Figure, ...],
+    rows: tuple[tuple[str, ...], ...] = (),
+    note: str = "",
+) -> Findings:
+    return Findings(name, title, order.seed, time.monotonic() - began, figures, rows, note, order.quick, now())

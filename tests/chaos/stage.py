@@ -197,6 +197,10 @@ class Stage:
             await until(done, "all jobs ended", within_s=within_s)
         return time.monotonic() - began
 
+    async def open_jobs(self) -> int:
+        async with self.views() as views:
+            return open_jobs(await views.stats())
+
     async def in_flight(self, daemon: DaemonProcess) -> int:
         """How many jobs a daemon has in hand, or had when it died."""
         async with open_redis(RedisSettings(url=self.redis.url)) as connection:
