@@ -85,6 +85,18 @@ async def test_other_daemons_go_on_while_one_tries_the_suspects(desk: Desk, make
     assert more.contact_id == "more"
 
 
+async def test_who_turns_to_the_suspects_wakes_another_for_the_rest(desk: Desk) -> None:
+    """It took the marker, and takes nothing more for a while: whoever sleeps must hear of what waits."""
+    await desk.new("suspect")
+    await desk.one()
+    await die(desk)
+    await desk.new("healthy")
+    for running in (1, 0):
+        assert await desk.queue.wait(0.1)
+        await desk.grant(5, running=running)
+    assert await desk.connection.execute("ZCARD", desk.keys.wake) == 1
+
+
 async def test_a_daemon_that_died_while_it_emptied_itself_holds_the_suspects_no_longer_than_a_lease(
     desk: Desk, make_desk: MakeDesk
 ) -> None:

@@ -271,6 +271,8 @@ class ThreeQueues(RuleBasedStateMachine):
             return
         # Sent twice it is the same claim only if the first answer gave something: else there was nothing to repeat.
         running = len(self.hands[worker])
+        if not self.model.paused:  # the marker woke it, and is gone
+            self.both(lambda store, _: store.connection.execute("ZPOPMIN", store.desks[worker].keys.wake))
         self.clock.twice = False
         grants = self.both(lambda store, _: store.desks[worker].grant(want, running=running))
         owner = self.stores[0].desks[worker].queue.owner

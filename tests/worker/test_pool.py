@@ -13,6 +13,7 @@ from leadenrich.core.job import Claim
 from leadenrich.core.retry import Complete
 from leadenrich.store.connection import Connection
 from leadenrich.store.errors import StoreUnavailable
+from leadenrich.worker.steps import JobSteps
 
 
 class Gate:
@@ -29,9 +30,10 @@ class Gate:
 async def test_all_that_waits_is_done_and_never_more_at_once_than_allowed(
     make_crew: MakeCrew, wait_until: WaitUntil
 ) -> None:
-    crew = make_crew(concurrency=3)
+    crew, gate = make_crew(concurrency=3), Gate()
 
-    async def brief(claim: Claim, steps: object) -> None:
+    async def brief(claim: Claim, steps: JobSteps) -> None:
+        await gate.open.wait()
         await asyncio.sleep(0.002)
 
     crew.script.act = brief
@@ -39,6 +41,8 @@ async def test_all_that_waits_is_done_and_never_more_at_once_than_allowed(
     async with crew.at_work():
         for contact in contacts:
             await crew.desk.new(contact)
+        await wait_until(lambda: crew.script.now == 3)
+        gate.open.set()
         await wait_until(lambda: crew.ended(*contacts))
     assert crew.script.most == 3
     assert len(crew.script.runs) == 40

@@ -176,6 +176,16 @@ local function keep(id, alone, probe)
   ids[#ids + 1] = id .. (probe and "!" or "")
 end
 
+-- Whoever claims may have taken the marker, and this call may have promoted what nobody was told of: wake the next.
+local function pass_on()
+  local more = redis.call("LLEN", wait.live) + redis.call("LLEN", wait.bulk)
+  if more > 0 and pass ~= "probe" then
+    wake(marker)
+  else
+    redis.call("DEL", marker)
+  end
+end
+
 -- Suspects run again one at a time: one daemon empties itself for them, the others go on.
 if redis.call("LLEN", suspects) > 0 then
   local suspect = redis.call("HMGET", meta, "suspect_id", "suspect_owner", "suspect_until")
@@ -184,7 +194,10 @@ if redis.call("LLEN", suspects) > 0 then
   local over = reserved < now or reserved > now + lease_ms  -- or the clock was set back meanwhile
   if not busy and (not suspect[2] or suspect[2] == worker or over) then
     redis.call("HSET", meta, "suspect_owner", worker, "suspect_until", int(now + lease_ms))
-    if running > 0 then return { {}, next_ms(), "drain" } end
+    if running > 0 then
+      pass_on()
+      return { {}, next_ms(), "drain" }
+    end
     local id, admitted
     repeat  -- one whose location is paused steps aside for the next
       id = redis.call("LPOP", suspects)
@@ -195,6 +208,7 @@ if redis.call("LLEN", suspects) > 0 then
       redis.call("HSET", meta, "suspect_id", id)
       keep(id, true, pass == "probe" or admitted == "probe")
       redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. ids[1])
+      pass_on()
       return { jobs, next_ms(), "" }
     end
   elseif not busy then
@@ -212,10 +226,5 @@ for _ = 1, want + 200 do
 end
 if pass == "probe" and #jobs > 0 then probing("realestateapi"); come_again(now + probe_ms) end
 if #jobs > 0 then redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. table.concat(ids, ",")) end
-local more = redis.call("LLEN", wait.live) + redis.call("LLEN", wait.bulk)
-if more > 0 and pass ~= "probe" then
-  wake(marker)
-else
-  redis.call("DEL", marker)
-end
+pass_on()
 return { jobs, next_ms(), "" }
