@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import structlog
 
 from leadenrich.core.job import Claim, Event, Outcome
+from leadenrich.core.lead import Lead
 from leadenrich.core.retry import Failure
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.telemetry.logs import job_event
 from leadenrich.telemetry.metrics import Metrics
+from leadenrich.telemetry.redaction import MASK
 
 log = structlog.get_logger("leadenrich")
+
+_NAME_CHARS_MIN: Final = 3  # shorter ones are words of every other sentence
+_HOUSE: Final = re.compile(r"^\s*\d+\S*\s+")
 
 
 class Reporter:
@@ -25,6 +33,8 @@ class Reporter:
             log.warning(event.value, **more) if event is Event.PROVIDER_PAUSED else log.info(event.value, **more)
             return
         self._measure(event, claim, more)
+        # The page shows the error as it is; a log goes to more people, and stays longer.
+        more |= {name: without_person(str(more[name]), claim.lead) for name in ("error", "stack") if more.get(name)}
         failure = Failure(str(more.pop("error", "")), str(more.pop("stack", ""))) if event is Event.FAILED else None
         job_event(
             log,
@@ -65,3 +75,14 @@ class Reporter:
         if event in (Event.COMPLETED, Event.FAILED):
             outcome = more.get("outcome")
             self._metrics.outcome(Outcome(str(outcome)) if outcome else None)
+
+
+def without_person(text: str, lead: Lead) -> str:
+    """A vendor's complaint, or an exception of our own, without what it repeats of the lead: name, street, contact.
+
+    Of a lead whose event told no more than its contact's id, nothing is known here.
+    """
+    streets = {told for line in (lead.address.line1, lead.address.full) for told in (line, _HOUSE.sub("", line))}
+    told = {lead.name, lead.first_name, lead.last_name, lead.email, lead.phone} | streets
+    known = sorted((re.escape(it) for it in told if len(it) >= _NAME_CHARS_MIN), key=len, reverse=True)
+    return re.sub(rf"(?<!\w)(?:{'|'.join(known)})(?!\w)", MASK, text, flags=re.IGNORECASE) if known else text
