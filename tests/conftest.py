@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+import tomllib
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-
+from daemon_process import DaemonProcess
 from redis_server import RedisServer, running
 
 
@@ -37,3 +41,36 @@ def wait_until() -> WaitUntil:
             await asyncio.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_daemon_tells_its_secrets() -> Iterator[None]:
+    """Whatever any test does to a daemon in a process of its own: no secret of its configuration is in its log."""
+    leaks: list[str] = []
+    read = DaemonProcess._read
+
+    async def read_and_look(daemon: DaemonProcess, process: asyncio.subprocess.Process) -> None:
+        try:
+            await read(daemon, process)
+        finally:
+            said, test = "".join(daemon.text), os.environ.get("PYTEST_CURRENT_TEST", "")
+            leaks.extend(f"{test}: {secret}" for secret in _secrets_in(daemon) if secret in said)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DaemonProcess, "_read", read_and_look)
+        yield
+    assert leaks == []
+
+
+def _secrets_in(daemon: DaemonProcess) -> set[str]:
+    """Of the configuration file as it is now; none where a test made it unreadable."""
+    try:
+        told: dict[str, Any] = tomllib.loads(daemon.path.read_text())
+    except (OSError, tomllib.TOMLDecodeError):
+        return set()
+    server, ghl = told.get("server", {}), told.get("ghl", {})
+    found = [server.get("admin_token"), server.get("viewer_token"), ghl.get("webhook_token")]
+    found += [location.get("token") for location in ghl.get("locations", [])]
+    found += [told.get("realestateapi", {}).get("api_key")]
+    found += [urlsplit(str(told.get("redis", {}).get("url", ""))).password]
+    return {secret for secret in found if secret}
