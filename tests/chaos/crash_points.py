@@ -76,7 +76,7 @@ POINTS = (
     Point("C5b", "intent written, look-up not sent", Cut("checkpoint", INTENT, late=True), unknown=1),
     Point("C6", "look-up sent, its answer not read", held=_look_up, paid=2, unknown=1),
     Point("C7a", "answer read, not kept", Cut("settle"), paid=2, unknown=1),
-    Point("C7b", "answer kept for all, not for the job", Cut("checkpoint", RESULT)),
+    Point("C7b", "answer kept for all, not for the job", Cut("checkpoint", RESULT), unknown=1),
     Point("C8", "result recorded, HighLevel not called", Cut("checkpoint", RESULT, late=True)),
     Point("C9a", "fields written, the answer lost", held=_fields),
     Point("C9b", "tags added, the answer lost", held=_tags),
