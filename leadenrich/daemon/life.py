@@ -37,7 +37,7 @@ from leadenrich.worker.maintenance import every
 
 log = structlog.get_logger("leadenrich.daemon")
 
-STORE_LOOK_S = 10.0
+STORE_LOOK_S = 15.0
 DURABILITY_LOOK_S = 60.0  # what an operator changes by hand
 LAG_LOOK_S = 1.0
 

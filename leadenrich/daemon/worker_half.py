@@ -74,7 +74,7 @@ class WorkerHalf:
             embedded=connection.embedded,
             problem=lambda text: health.report("worker", "redis", text),
         )
-        self._heart = Heart(queue, lambda: self.pool.claims, about=socket.gethostname())
+        self._heart = Heart(queue, lambda: self.pool.claims, idle_s=self._lease_s, about=socket.gethostname())
         self._watch = Watch(queue, lease_s=self._lease_s, on_reclaimed=self._reclaimed)
         metrics.in_flight_jobs.set_function(lambda: len(self.pool.claims))
 

@@ -45,12 +45,12 @@ def hold_name(name: str, redis_url: str, queue: str) -> Iterator[None]:
 async def refuse_rival(queue: Queue, *, lease_s: float) -> None:
     """A lock file sees this host only; on another one, a beat that goes on tells. Raises: NameTaken, StoreUnavailable.
 
-    Costs a third of a lease, and only where the last daemon of this name ran on another host.
+    Costs a lease and a bit, and only where the last daemon of this name ran on another host.
     """
     before = await queue.last_beat()
     if before is None or before[1] in ("", socket.gethostname()):
         return
-    await asyncio.sleep(lease_s / 3 + 0.5)
+    await asyncio.sleep(lease_s * 4 / 3 + 0.5)
     after = await queue.last_beat()
     if after is not None and after[0] != before[0]:
         raise NameTaken(

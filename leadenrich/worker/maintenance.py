@@ -57,16 +57,31 @@ class Watch:
 
 
 class Heart:
-    """One beat for all jobs in hand, every third of the lease."""
+    """One beat for all jobs in hand; with none, one each `idle_s` still tells that a daemon of this name lives."""
 
-    def __init__(self, queue: Queue, claims: Callable[[], Sequence[Claim]], *, about: str = "") -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        claims: Callable[[], Sequence[Claim]],
+        *,
+        idle_s: float = 0.0,
+        about: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._queue = queue
         self._claims = claims
+        self._idle_s = idle_s
         self._about = about
+        self._monotonic = monotonic
+        self._last = float("-inf")
 
     async def beat(self) -> None:
         """Raises: StoreUnavailable."""
-        lost = await self._queue.extend(self._claims(), self._about)
+        claims, now = self._claims(), self._monotonic()
+        if not claims and now - self._last < self._idle_s:
+            return
+        lost = await self._queue.extend(claims, self._about)
+        self._last = now
         if lost:
             # The fence stops them: their next checkpoint is refused, and so is everything behind it.
             log.warning("leases_lost", jobs=sorted(lost))

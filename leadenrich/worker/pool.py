@@ -19,7 +19,7 @@ log = structlog.get_logger("leadenrich.worker")
 BLOCK_S = 20.0
 EMBEDDED_BLOCK_S = 0.1  # the embedded Redis lets a cancelled wait eat the next marker, so it waits in short pieces
 AWAY_S = 1.0
-LOOK_AGAIN_S = 20.0  # a marker can be lost with the host, or the connection, that it was given to
+LOOK_AGAIN_S = 60.0  # a marker can be lost with the host, or the connection, that it was given to
 STUCK_S = 20.0  # a claim's timeouts end it long before
 LISTENER_LOOK_S, LISTENER_END_S = 0.05, 2.0
 
