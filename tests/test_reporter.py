@@ -1,0 +1,39 @@
+"""What a job's log line says of an error, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from leadenrich.core.lead import Lead, PostalAddress
+from leadenrich.daemon.reporter import without_person
+
+LEAD = Lead(
+    location_id="L1",
+    contact_id="C1",
+    kind="create",
+    address=PostalAddress("12B Elm Court", "Springfield", "IL", "62704"),
+    first_name="Jo",
+    last_name="Ann-Marie (Smith",
+    email="jo@example.org",
+    phone="+1 217 555 0199",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no house 12b ELM COURT here", "no house ******** here"),
+        ("nothing on Elm Court.", "nothing on ********."),
+        ("the elm courtyard is none", "the elm courtyard is none"),
+        ("ANN-MARIE (SMITH exists; so does jo@example.org", "******** exists; so does ********"),
+        ("call +1 217 555 0199", "call ********"),
+        ("Jo is too short to be told from a word", "Jo is too short to be told from a word"),
+        ("line 1\nline 2", "line 1\nline 2"),
+    ],
+)
+def test_a_vendors_complaint_names_nobody(text: str, shown: str) -> None:
+    assert without_person(text, LEAD) == shown
+
+
+def test_of_a_lead_without_details_nothing_is_taken_away() -> None:
+    assert without_person("a b c", Lead(location_id="L1", contact_id="C1", kind="opportunity")) == "a b c"
