@@ -23,12 +23,22 @@ Deliver = Callable[[Submission], Any]
 class People:
     """`deliver` takes one event to a daemon and comes back when it was answered."""
 
-    def __init__(self, clock: VirtualTime, rng: Random, vendors: Vendors, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        clock: VirtualTime,
+        rng: Random,
+        vendors: Vendors,
+        deliver: Deliver,
+        *,
+        delivery_window_s: float = 604_800.0,
+    ) -> None:
         self._clock, self._rng, self._vendors, self._deliver = clock, rng, vendors, deliver
         self._houses, self._deliveries = itertools.count(101), itertools.count(1)
         self._used: list[PostalAddress] = []
         self._sending: set[asyncio.Task[Any]] = set()
+        self._window_s = delivery_window_s
         self.answers: list[tuple[Submission, Receipt]] = []
+        self.kept: dict[str, float] = {}  # deliveries that became a job, and when
 
     @property
     def sending(self) -> bool:
@@ -44,16 +54,17 @@ class People:
             else:
                 self._change(self._rng.choice(sorted(self._vendors.contacts) or ["c00000"]))
 
-    def create(self, contact_id: str) -> None:
+    def create(self, contact_id: str, street: str = "") -> None:
+        address = PostalAddress(street, "Springfield", "IL", "62704") if street else self._address()
         self._vendors.contacts[contact_id] = Contact(
-            contact_id, LOCATION, self._address(), first_name="Alex", last_name="Sample"
+            contact_id, LOCATION, address, first_name="Alex", last_name="Sample"
         )
-        self._tell(contact_id, "create")
+        self.tell(contact_id, "create")
 
     def echo(self, contact_id: str) -> None:
         """Our own write makes HighLevel send an update."""
         if contact_id in self._vendors.contacts:
-            self._tell(contact_id, "update")
+            self.tell(contact_id, "update")
 
     def _change(self, contact_id: str) -> None:
         contact = self._vendors.contacts.get(contact_id)
@@ -62,16 +73,16 @@ class People:
         kind = self._rng.choices(("move", "touch", "tag", "opportunity", "workflow", "delete"), (8, 3, 2, 2, 2, 1))[0]
         if kind == "move":
             self._vendors.contacts[contact_id] = replace(contact, address=self._address())
-            self._tell(contact_id, "update")
+            self.tell(contact_id, "update")
         elif kind == "tag":
             self._vendors.contacts[contact_id] = replace(contact, tags=(*contact.tags, TRIGGER))
-            self._tell(contact_id, "tags")
+            self.tell(contact_id, "tags")
         elif kind == "delete":
-            self._tell(contact_id, "delete")
+            self.tell(contact_id, "delete")
             del self._vendors.contacts[contact_id]
         else:
             names: dict[str, EventKind] = {"touch": "update", "opportunity": "opportunity", "workflow": "workflow"}
-            self._tell(contact_id, names[kind])
+            self.tell(contact_id, names[kind])
 
     def _address(self) -> PostalAddress:
         drawn = self._rng.random()
@@ -85,7 +96,7 @@ class People:
         self._used.append(address)
         return address
 
-    def _tell(self, contact_id: str, kind: EventKind) -> None:
+    def tell(self, contact_id: str, kind: EventKind) -> None:
         contact, bare = self._vendors.contacts[contact_id], kind in ("opportunity", "delete")
         lead = Lead(
             location_id=LOCATION,
@@ -99,7 +110,7 @@ class People:
             custom_fields=None if bare or kind == "workflow" else dict(contact.custom_fields),
         )
         lane = Lane.BULK if self._rng.random() < 0.1 else Lane.LIVE
-        submission = Submission(lead, lane, f"delivery-{next(self._deliveries)}", 604_800.0)
+        submission = Submission(lead, lane, f"delivery-{next(self._deliveries)}", self._window_s)
         for _ in range(self._rng.choice((1, 1, 1, 2, 4))):
             delay_s = self._rng.choice((0.1, 0.5, 3.0, 3.0, self._rng.uniform(0, 90)))
             task = asyncio.get_running_loop().create_task(self._send(submission, delay_s))
@@ -108,4 +119,7 @@ class People:
 
     async def _send(self, submission: Submission, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        self.answers.append((submission, await self._deliver(submission)))
+        receipt = await self._deliver(submission)
+        if receipt.verb != "ignored":
+            self.kept.setdefault(submission.delivery_key, self._clock.now)
+        self.answers.append((submission, receipt))

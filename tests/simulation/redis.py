@@ -35,6 +35,7 @@ class SimulatedRedis:
         self.trouble = 0.0
         self.up = True
         self.commands = 0
+        self.fate_of: Callable[[tuple[Any, ...]], str] = lambda command: ""  # a scene's own fault for a command
         self._server = fakeredis.FakeServer(version=(7,))
         self._client = fakeredis.FakeRedis(server=self._server)
         self._waiters: deque[_Waiter] = deque()
@@ -102,7 +103,7 @@ class Wire:
         self.cut = False
 
     async def run(self, *command: Any) -> Any:
-        return await self._travel(lambda: self._redis.execute(*command))
+        return await self._travel(lambda: self._redis.execute(*command), self._redis.fate_of(command))
 
     async def run_everywhere(self, *command: Any) -> list[Any]:
         return [await self.run(*command)]
@@ -153,10 +154,11 @@ class Wire:
         if self.cut:
             raise asyncio.CancelledError
 
-    async def _travel(self, act: Callable[[], Any]) -> Any:
+    async def _travel(self, act: Callable[[], Any], fate: str = "") -> Any:
         self._must_be_alive()
         loop, rng = asyncio.get_running_loop(), self._redis.rng
-        fate = rng.choice(("before", "after", "late", "late")) if rng.random() < self._redis.trouble else ""
+        if rng.random() < self._redis.trouble:
+            fate = rng.choice(("before", "after", "late", "late"))
         answer: asyncio.Future[Any] = loop.create_future()
         there_s = rng.choice((0.0001, 0.0001, 0.0002, 0.001)) if fate != "late" else rng.uniform(0.1, 4.0)
         loop.call_later(there_s, self._arrive, act, answer, fate)

@@ -33,6 +33,7 @@ class Sale:
     address_key: str
     job_id: str
     at: float
+    found: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,9 @@ class Vendors:
         self.calls: Counter[str] = Counter()
 
     def sell(self, address: NormalAddress, job_id: str) -> LookupAnswer:
-        self.sales.append(Sale(address.key, job_id, self.clock.now))
-        if known_to_seller(address.house):
+        found = known_to_seller(address.house)
+        self.sales.append(Sale(address.key, job_id, self.clock.now, found))
+        if found:
             return Found(record_of(address), str(190_000_000 + house_number(address.house)))
         return NoMatch("no such house")
 

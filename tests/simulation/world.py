@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -213,6 +213,26 @@ class World:
         if left:
             self.loop.run_until_complete(asyncio.wait(left, timeout=1))
         self.loop.close()
+
+
+class Scene(World):
+    """A world in which nothing happens but what `play` does: then it comes to rest."""
+
+    def __init__(self, play: Callable[[Scene], Awaitable[None]]) -> None:
+        super().__init__(1, minutes=0.0)
+        self._play = play
+
+    def boot(self, name: str) -> SimulatedDaemon:
+        self._boot(name)
+        return self._live[name]
+
+    async def kill(self, daemon: SimulatedDaemon, *, unheard: bool) -> None:
+        del self._live[daemon.name]
+        await daemon.kill(unheard=unheard)
+
+    async def _run(self) -> None:
+        await self._play(self)
+        await self._rest()
 
 
 def _told(submission: Submission) -> tuple[str, ...]:
