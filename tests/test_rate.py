@@ -95,7 +95,7 @@ async def all_asked(sandbox: Sandbox, houses: int) -> None:
 
 
 async def share_used(folder: Path) -> float:
-    """What part of the rate 80 leads used; that it was never passed is asserted here, whatever else the machine does."""
+    """What part of the rate 80 leads used; that it was never passed is asserted here, however busy the machine is."""
     counter = Counter()
     async with scene(folder, counter, **PACED) as (daemon, sandbox):
         sandbox.faults.add(Fault("slow", seconds=0.1), times=None, match=Match(path="PropertyDetail"))
