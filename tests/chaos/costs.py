@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from chaos.figures import Figure, exactly, told
-from chaos.stage import Stage, unknown_of
+from chaos.stage import Stage, address_key, unknown_of
 from leadenrich.store.views import JobView
 
 
 def what_it_cost(scene: Stage, found: dict[str, JobView | None]) -> tuple[Figure, ...]:
     """Lost, written twice, and every second purchase shown."""
     kept = [job for job in found.values() if job is not None]
-    keys = {job.contact_id: _address_key(job) for job in kept}
-    hidden = [
-        contact
-        for contact, key in keys.items()
-        if len(scene.book.purchases.get(key, ())) - 1
-        > sum(unknown_of(job) for job in kept if job.contact_id == contact)
-    ]
+    hidden = [job for job in kept if len(scene.book.purchases.get(address_key(job), ())) - 1 > unknown_of(job)]
     return (
         exactly("lost", sum(job is None for job in found.values()), 0),
         exactly("kept twice", len(found) - len(set(scene.accepted.values())), 0),
@@ -37,9 +31,3 @@ def runs_of(job: JobView) -> int:
 
 def times_of(job: JobView, event: str) -> int:
     return sum(entry["event"] == event for entry in job.timeline)
-
-
-def _address_key(job: JobView) -> str:
-    assert job.lead is not None
-    house, _, street = job.lead.address.line1.partition(" ")
-    return f"{house}|{street.upper()}||{job.lead.address.postal_code}"

@@ -41,6 +41,7 @@ class Findings(msgspec.Struct, frozen=True):
     note: str = ""
     quick: bool = False
     on: str = ""
+    where: str = ""
 
     @property
     def holds(self) -> bool:
@@ -103,7 +104,7 @@ def as_markdown(findings: Findings) -> str:
     parts += _table([("figure", "measured", "must be"), *((it.name, it.value, it.bound) for it in findings.figures)])
     if findings.rows:
         parts += ["", *_table(findings.rows)]
-    when = f"{findings.on[:10]}, seed {findings.seed}, {findings.seconds:.0f} s"
+    when = f"{findings.on[:10]}, seed {findings.seed}, {findings.seconds:.0f} s, on {findings.where}"
     return "\n".join([*parts, "", f"{when}; again: `make chaos ONLY={findings.scenario} SEED={findings.seed}`."])
 
 
@@ -121,7 +122,7 @@ def keep(new: Sequence[Findings], order: Sequence[str]) -> None:
     text = PAGE.read_text("utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    shown = "\n\n".join([f"Measured on {machine()}.", *(as_markdown(it) for it in all_of_them)])
+    shown = "\n\n".join(as_markdown(it) for it in all_of_them)
     PAGE.write_text(f"{before}{BEGIN}\n\n{shown}\n\n{END}{after}", "utf-8")
 
 

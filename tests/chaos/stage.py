@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from daemon_process import LOOK_UP, DaemonProcess, new_sandbox, settings_for, until
+from daemon_process import ENDED, LOOK_UP, DaemonProcess, new_sandbox, settings_for, until
 from redis_server import RedisServer, running
 
 from leadenrich.config import RedisSettings
@@ -40,6 +40,10 @@ class Purchase:
 
     arrived: float
     answered: float | None = None
+
+    def open_until(self, later: Purchase) -> float:
+        """When it was surely written down, or bought again."""
+        return min(later.arrived, (self.answered or later.arrived) + RECORDED_WITHIN_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,9 @@ class Book:
                 purchase = Purchase(time.monotonic())
                 self.purchases.setdefault(key, []).append(purchase)
             answer = await handler(request)
+            if purchase is not None and answer.status not in (200, 404):
+                self.purchases[key].remove(purchase)  # refused: nothing was sold
+                purchase = None
             if purchase is not None:
                 self.on_look_up(key)
             if self.after_s and (purchase is not None or request.method == "PUT"):
@@ -95,15 +102,18 @@ class Book:
     def bought_again(self) -> int:
         return sum(len(calls) - 1 for calls in self.purchases.values())
 
-    def unjustified(self, kills: list[Kill]) -> list[str]:
-        """Addresses bought again although nobody was killed between the first call's arrival and its recording."""
+    def unjustified(self, kills: list[Kill], jobs: Iterable[JobView | None]) -> list[str]:
+        """Addresses bought again although the buyer was not killed between its call's arrival and its recording.
+
+        Who bought is known from the job: each death that it met names the daemon.
+        """
+        met = {address_key(job): dead_owners(job) for job in jobs if job is not None}
         return [
             key
             for key, calls in self.purchases.items()
             for first, second in pairwise(calls)
             if not any(
-                first.arrived <= kill.at <= min(second.arrived, (first.answered or second.arrived) + RECORDED_WITHIN_S)
-                for kill in kills
+                it.who in met.get(key, ()) and first.arrived <= it.at <= first.open_until(second) for it in kills
             )
         ]
 
@@ -139,7 +149,8 @@ class Stage:
         self.daemons.append(daemon)
         return daemon
 
-    async def kill(self, daemon: DaemonProcess, who: str = "daemon") -> None:
+    async def kill(self, daemon: DaemonProcess) -> None:
+        who = daemon.path.parent.name
         self.kills.append(Kill(time.monotonic(), who))
         await daemon.kill()
         self.kills.append(Kill(time.monotonic(), who))  # it ended between the two
@@ -201,6 +212,26 @@ class Stage:
         async with self.views() as views:
             return open_jobs(await views.stats())
 
+    async def interrupted(self) -> list[str]:
+        """The jobs that were in hand when their process died and have not ended since."""
+        async with open_redis(RedisSettings(url=self.redis.url)) as connection:
+            leased = await connection.execute("ZRANGE", KEYS.lease, 0, -1)
+            waiting = await connection.execute("LRANGE", KEYS.suspects, 0, -1)
+        return [job_id.decode() for job_id in (*leased, *waiting)]
+
+    async def ended(self, job_ids: list[str], *, within_s: float) -> float:
+        """Seconds until these have ended."""
+        began, left = time.monotonic(), list(job_ids)
+        async with self.views() as views:
+            while left:
+                assert time.monotonic() < began + within_s, f"{len(left)} jobs did not end within {within_s} s"
+                job = await views.job(left[-1])
+                if job is None or job.state in ENDED:
+                    left.pop()
+                else:
+                    await asyncio.sleep(0.02)
+        return time.monotonic() - began
+
     async def in_flight(self, daemon: DaemonProcess) -> int:
         """How many jobs a daemon has in hand, or had when it died."""
         async with open_redis(RedisSettings(url=self.redis.url)) as connection:
@@ -229,12 +260,19 @@ class Stage:
 
 
 def open_jobs(stats: Stats) -> int:
-    return sum(
-        count
-        for lane in stats.lanes.values()
-        for state, count in lane.items()
-        if state not in ("SUCCEEDED", "FAILED_FINAL")
-    )
+    return sum(count for lane in stats.lanes.values() for state, count in lane.items() if state not in ENDED)
+
+
+def address_key(job: JobView) -> str:
+    """As the seller knows the house."""
+    assert job.lead is not None
+    house, _, street = job.lead.address.line1.partition(" ")
+    return f"{house}|{street.upper()}||{job.lead.address.postal_code}"
+
+
+def dead_owners(job: JobView) -> set[str]:
+    """The daemons that died with this job in hand."""
+    return {str(entry["by"]).partition("/")[0] for entry in job.timeline if entry["event"] == "stalled"}
 
 
 def unknown_of(job: JobView) -> int:
