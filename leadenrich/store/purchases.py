@@ -29,6 +29,7 @@ from leadenrich.store.scripts import Script
 log = structlog.get_logger("leadenrich.purchases")
 
 FLIGHT_LOOK_S = 0.2
+MARK_SPARE_S = 7200.0  # a mark outlives a jump of Redis' clock: who waits ends it, by a clock that does not jump
 SAVE_WITHIN_S = 60.0
 
 
@@ -114,19 +115,24 @@ class Purchases:
         """`former` is the process of this job's earlier run, which lost its lease over this purchase; "" none."""
         record, flight = property_keys(self._source.name, address.key)
         owner = f"{self._worker}:{secrets.token_hex(8)}"
-        began = time.monotonic()
-        deadline = began + self._flight_s + 5
+        began = since = time.monotonic()
+        deadline, holder, gone = began + self._flight_s + 5, "", ""
+        mark_ms = round((self._flight_s + MARK_SPARE_S) * 1000)
         while True:
-            # It may only sleep, and its answer be on the way; but no call takes longer than this.
-            gone = former if time.monotonic() - began >= self._settings.timeout else ""
-            word, *packed = await self._acquire([record, flight], [owner, round(self._flight_s * 1000), gone])
+            word, *packed = await self._acquire([record, flight], [owner, mark_ms, gone])
             if word == b"hit":
                 await steps.record(step, packed[0], cached=True)
                 self._on_cached()
                 return decode_answer(zlib.decompress(packed[0])), True
             if word == b"go":
                 return await self._buy_now(address, location_id, steps, step, owner), False
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if packed[0].decode() != holder:
+                holder, since = packed[0].decode(), now
+            # The job's own earlier run may only sleep, and its answer be on the way; but no call takes longer.
+            ours = holder.rpartition(":")[0] == former
+            gone = holder if now - since >= (self._settings.timeout if ours else self._flight_s) else ""
+            if now > deadline:
                 raise Transient("another daemon's look-up of the same address did not end", provider=self._source.name)
             await asyncio.sleep(FLIGHT_LOOK_S)
 
