@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from simulation.daemon import FLIGHT_S
 from simulation.day import Day, TruthsOfTheDay
 from simulation.truths import TAGS_OF_OUTCOMES, Truths
 from simulation.world import Scene, World
@@ -77,6 +78,31 @@ def test_jobs_of_a_claim_whose_answer_was_lost_are_asked_for_again() -> None:
         await asyncio.sleep(LOOK_AGAIN_S + 5)
         assert not losses, "no claim was lost"
         assert len(world.starts) == 1
+
+    scene = Scene(play)
+    scene.run()
+    assert Truths(scene).contradictions() == []
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+def test_a_jump_of_redis_clock_neither_doubles_a_purchase_nor_holds_one(jump_s: float) -> None:
+    """Two daemons want the same house while the first one's look-up hangs; then the first one dies."""
+
+    async def play(world: Scene) -> None:
+        world.vendors.weather.order("hang", for_s=5.0)
+        first = world.boot("one")
+        world.people.create("c1", "101 Evergreen Terrace")
+        while not world.vendors.calls["lookup"]:
+            await asyncio.sleep(0.1)
+        world.clock.redis_jump_s = jump_s
+        second = world.boot("two")
+        world.people.create("c2", "101 Evergreen Terrace")
+        await asyncio.sleep(10)
+        assert len(world.vendors.sales) == 1, "the house was bought again while its look-up was under way"
+        await world.kill(first, unheard=False)
+        await asyncio.sleep(2 * 30 + FLIGHT_S)
+        assert not second.ended
+        assert world.busy() == {}
 
     scene = Scene(play)
     scene.run()

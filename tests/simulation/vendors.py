@@ -60,6 +60,10 @@ class Weather:
             name = rng.choice((SELLER, GHL))
             self._storms[name].append((begin, min(begin + rng.uniform(2, 60), calm_at), rng.choice(kinds)))
 
+    def order(self, kind: str, *, for_s: float, provider: str = SELLER) -> None:
+        """A storm from now on."""
+        self._storms[provider].append((self._clock.now, self._clock.now + for_s, kind))
+
     def of(self, provider: str) -> str:
         """The fault that the next call meets; "" for none."""
         now = self._clock.now

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -115,6 +115,11 @@ class World:
         self.boots.append(Boot(daemon, daemon.queue.owner))
         self.note("boot", daemon.tag)
 
+    async def _kill(self, daemon: SimulatedDaemon, *, unheard: bool) -> None:
+        at = next(at for at, boot in enumerate(self.boots) if boot.daemon is daemon)
+        self.boots[at] = replace(self.boots[at], killed_at=self.clock.now)
+        await daemon.kill(unheard=unheard)
+
     async def _kill_and_restart(self, name: str) -> None:
         """By seed: never, or now and then, with a word or without one."""
         pace_s = self.rng.choice((1e9, 150.0, 60.0))
@@ -123,9 +128,7 @@ class World:
             daemon = self._live.pop(name)
             if self.rng.random() < 0.7:
                 self.note("kill -9", daemon.tag)
-                at = next(at for at, boot in enumerate(self.boots) if boot.daemon is daemon)
-                self.boots[at] = Boot(daemon, self.boots[at].owner, self.clock.now)
-                await daemon.kill(unheard=self.rng.random() < 0.3)
+                await self._kill(daemon, unheard=self.rng.random() < 0.3)
             else:
                 self.note("terminate", daemon.tag)
                 daemon.end()
@@ -216,10 +219,11 @@ class World:
 
 
 class Scene(World):
-    """A world in which nothing happens but what `play` does: then it comes to rest."""
+    """A world in which nothing happens but what `play` does: then it comes to rest. One job at a time a daemon."""
 
     def __init__(self, play: Callable[[Scene], Awaitable[None]]) -> None:
         super().__init__(1, minutes=0.0)
+        self.setting = replace(self.setting, concurrency=1, duplicates=False)
         self._play = play
 
     def boot(self, name: str) -> SimulatedDaemon:
@@ -228,7 +232,7 @@ class Scene(World):
 
     async def kill(self, daemon: SimulatedDaemon, *, unheard: bool) -> None:
         del self._live[daemon.name]
-        await daemon.kill(unheard=unheard)
+        await self._kill(daemon, unheard=unheard)
 
     async def _run(self) -> None:
         await self._play(self)
