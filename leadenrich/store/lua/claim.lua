@@ -127,10 +127,12 @@ local function admit(id)
 end
 
 local function pop()
-  local turn = redis.call("HINCRBY", meta, "turn", 1)
+  local turn = tonumber(redis.call("HGET", meta, "turn") or "0") + 1
   local first, second = wait.live, wait.bulk
   if turn % 10 == 0 then first, second = second, first end
-  return redis.call("LPOP", first) or redis.call("LPOP", second)
+  local id = redis.call("LPOP", first) or redis.call("LPOP", second)
+  if id then redis.call("HSET", meta, "turn", int(turn)) end  -- a look at empty lanes is no turn
+  return id
 end
 
 local last = redis.call("HGET", workers, "claim:" .. worker)
