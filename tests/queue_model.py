@@ -179,11 +179,11 @@ class Model:
         for _ in range(want + 200):
             if len(taken) >= want:
                 break
-            self.turn += 1
-            lanes = [self.live, self.bulk] if self.turn % 10 else [self.bulk, self.live]
+            lanes = [self.live, self.bulk] if (self.turn + 1) % 10 else [self.bulk, self.live]
             lane = next((lane for lane in lanes if lane), None)
             if lane is None:
                 break
+            self.turn += 1
             job = self.jobs[lane.pop(0)]
             if self._admit(job):
                 taken.append(self._take(job, owner, alone=False))
