@@ -35,7 +35,7 @@ class Job:
     held: bool = False  # parked while its location is paused
     due: bool = False  # in sched, and its time has come
     finished: int = 0
-    step: str = "none"  # none | open | done
+    step: str = "none"  # none | open | done | closed: it ended with an open intent
     step_token: str = ""
     unknown: int = 0
 
@@ -275,6 +275,10 @@ class Model:
         return "ok"
 
     def _finish(self, job: Job, state: str, reason: str = "", *, goes_on: bool = True) -> None:
+        if job.step == "open":
+            job.unknown += 1
+            self.unknown_purchases += 1
+            job.step = "closed"
         for place in (self.live, self.bulk, self.suspects):
             if job.id in place:
                 place.remove(job.id)
@@ -309,6 +313,6 @@ class Model:
         job.step, job.step_token = "open", job.token
 
     def record(self, job: Job) -> None:
-        if job.step != "done":
+        if job.step in ("none", "open"):
             self.credits += 1
         job.step, job.recorded = "done", True

@@ -106,18 +106,23 @@ class Views:
         return view
 
     async def jobs(self, query: JobQuery) -> JobPage:
-        """Newest first within a state: at work, to be retried, waiting, failed, succeeded.
+        """Newest first within a state: waiting, at work, to be retried, failed, succeeded.
 
-        A page ends after `limit` hits or 2,000 jobs looked at; the cursor goes on from there. Raises: BadCursor.
+        Read in the direction that jobs move, so that one which moves meanwhile is seen, and once. A page ends after
+        `limit` hits or 2,000 jobs looked at; the cursor goes on from there. Raises: BadCursor.
         """
         sources = self._sources(query.state)
         at, offset = _cursor(query.cursor, len(sources))
         limit, scanned = max(1, min(query.limit, PAGE_MAX)), 0
         hits: list[JobView] = []
+        seen: set[str] = set()
         while at < len(sources):
             ids = await self._slice(sources[at], offset)
             for position, view in enumerate(await self._load(ids)):
-                if view is not None and sources[at][2] in (None, view.state) and _fits(view, query):
+                if view is None or view.id in seen or sources[at][2] not in (None, view.state):
+                    continue
+                if _fits(view, query):
+                    seen.add(view.id)
                     hits.append(view)
                     if len(hits) == limit:
                         return JobPage(hits, f"{at}.{offset + position + 1}")
@@ -175,17 +180,22 @@ class Views:
         return round(max(0.0, datetime.now(UTC).timestamp() - min(created) / 1000), 3) if created else None
 
     def _sources(self, state: JobState | None) -> list[tuple[str, str, str | None]]:
-        """(kind, key, state a member must have), newest last within each."""
+        """(kind, key, state a member must have), newest last within each; in the direction that jobs move."""
         k = self._keys
-        waiting = [("list", key, None) for key in (k.wait_live, k.wait_bulk, k.suspects)]
-        by_state: dict[str, list[tuple[str, str, str | None]]] = {
-            "PROCESSING": [("zset", k.lease, None)],
-            "RETRY_SCHEDULED": [("zset", k.sched, "RETRY_SCHEDULED")],
-            "QUEUED": [*waiting, ("zset", k.sched, "QUEUED")],
-            "FAILED_FINAL": [("zset", k.dead, None)],
-            "SUCCEEDED": [("zset", k.done, None)],
+        waiting: list[tuple[str, str, str | None]] = [
+            ("list", key, None) for key in (k.wait_live, k.wait_bulk, k.suspects)
+        ]
+        ended: list[tuple[str, str, str | None]] = [("zset", k.dead, None), ("zset", k.done, None)]
+        if state is None:
+            return [*waiting, ("zset", k.lease, None), ("zset", k.sched, None), *ended]
+        by_state: dict[JobState, list[tuple[str, str, str | None]]] = {
+            JobState.QUEUED: [*waiting, ("zset", k.sched, "QUEUED")],
+            JobState.PROCESSING: [("zset", k.lease, None)],
+            JobState.RETRY_SCHEDULED: [("zset", k.sched, "RETRY_SCHEDULED")],
+            JobState.FAILED_FINAL: ended[:1],
+            JobState.SUCCEEDED: ended[1:],
         }
-        return by_state[state.value] if state else [source for group in by_state.values() for source in group]
+        return by_state[state]
 
     async def _slice(self, source: tuple[str, str, str | None], offset: int) -> list[str]:
         kind, key, _ = source

@@ -258,3 +258,25 @@ async def test_a_forgotten_queue_starts_anew(desk: Desk, connection: Connection)
     assert await desk.queue.extend([claim]) == {claim.job_id}
     await desk.new()
     await desk.one()
+
+
+async def test_a_purchase_cut_off_is_counted_however_its_job_ends(desk: Desk) -> None:
+    """The process died between the intent and the answer, and the job never comes to the look-up again."""
+    ended = []
+    for contact in ("buried", "completed", "cancelled"):
+        await desk.new(contact)
+        [claim] = (await desk.queue.claim(1, running=0)).claims
+        await desk.queue.checkpoint(claim, "lookup", paid=True)
+        if contact == "buried":
+            await desk.queue.bury(claim, Bury(Reason.CONTACT_NOT_FOUND, Failure("gone")))
+        elif contact == "completed":
+            await desk.queue.complete(claim, Complete(Outcome.QUALIFIED))
+        else:
+            await desk.queue.release(claim, Release("shutdown", None, Failure("")))
+            await desk.queue.cancel(claim.job_id, by="somebody")
+        ended.append(claim.job_id)
+    for job_id in ended:
+        job = await desk.views.job(job_id)
+        assert job is not None
+        assert [step.unknown for step in job.steps] == [1]
+    assert (await desk.views.stats()).totals["unknown_purchases"] == 3

@@ -58,6 +58,20 @@ local function is_busy(state)
   return is_waiting(state) or state == "PROCESSING"
 end
 
+-- A job ends: a look-up whose intent never got a result may have been sold all the same, and nobody will ask again.
+local function count_unknown(steps, counts, now)
+  for _, name in ipairs(redis.call("HKEYS", steps)) do
+    if string.sub(name, 1, 6) == "lookup" and not string.find(name, ":", 1, true) then
+      local started, ended, unknown = string.match(redis.call("HGET", steps, name), "^([^|]*)|([^|]*)|[^|]*|[^|]*|([^|]*)$")
+      if ended == "" then
+        redis.call("HSET", steps, name, started .. "|" .. int(now) .. "|0|0|" .. int(tonumber(unknown) + 1))
+        redis.call("HDEL", steps, name .. ":token")
+        redis.call("HINCRBY", counts, "unknown_purchases", 1)
+      end
+    end
+  end
+end
+
 -- The next job of the same contact waited for this one to end: it may go now.
 local function let_next_go(prefix, job_key, sched, marker)
   local behind = redis.call("HGET", job_key, "behind")
@@ -101,6 +115,7 @@ local function fail_waiting(prefix, sched, dead, events, counts, now, id, job, r
   redis.call("HDEL", job_key, "next", "suspect", "held")
   redis.call("ZADD", dead, int(now), id)
   redis.call("PEXPIRE", prefix .. "load:" .. id, retention_ms)
+  count_unknown(prefix .. "step:" .. id, counts, now)
   redis.call("PEXPIRE", prefix .. "step:" .. id, retention_ms)
   move(counts, job.lane, job.state, "FAILED_FINAL")
   redis.call("HINCRBY", counts, "reason:" .. reason, 1)

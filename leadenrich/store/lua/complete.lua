@@ -14,6 +14,7 @@ local prefix, keep, retention_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local now = now_ms()
 
 local function drop_results(steps)
+  count_unknown(steps, counts, now)
   for _, field in ipairs(redis.call("HKEYS", steps)) do
     if string.find(field, ":", 1, true) then redis.call("HDEL", steps, field) end
   end

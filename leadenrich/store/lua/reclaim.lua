@@ -57,6 +57,7 @@ if stalls > tonumber(max_stalled) then
   redis.call("HDEL", job_key, "suspect")
   redis.call("ZADD", dead, int(now), id)
   redis.call("PEXPIRE", load, retention_ms)
+  count_unknown(steps, counts, now)
   redis.call("PEXPIRE", steps, retention_ms)
   move(counts, job.lane, "PROCESSING", "FAILED_FINAL")
   redis.call("HINCRBY", counts, "reason:stalled", 1)
