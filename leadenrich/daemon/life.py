@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Literal, TextIO, TypeAlias
@@ -182,6 +182,7 @@ class StoreLook:
     def __init__(self, running: Running) -> None:
         self._running = running
         self._durable_until = float("-inf")
+        self._by_hand: frozenset[str] = frozenset()
 
     async def look(self) -> None:
         health, connection = self._running.health, self._running.connection
@@ -202,6 +203,15 @@ class StoreLook:
                 health.note(part, None)
         for part, pause in paused.items():
             health.note(part or "queue", f"paused ({pause.kind}): {pause.reason}")
+        self._tell_what_a_person_did({part: pause.reason for part, pause in paused.items() if pause.kind == "operator"})
+
+    def _tell_what_a_person_did(self, paused: Mapping[str, str]) -> None:
+        """An operator's command runs in a process of its own: this log would not know why leads wait."""
+        for part in paused.keys() - self._by_hand:
+            log.warning("paused_by_operator", what=part or "queue", reason=paused[part])
+        for part in self._by_hand - paused.keys():
+            log.info("resumed_by_operator", what=part or "queue")
+        self._by_hand = frozenset(paused)
 
     async def _look_at_durability(self) -> None:
         if time.monotonic() < self._durable_until:
