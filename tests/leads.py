@@ -9,5 +9,6 @@ from leadenrich.core.lead import Lead, PostalAddress
 
 def lead(contact: str = "c1", street: str = "742 Evergreen Ter", **more: Any) -> Lead:
     """A lead in Springfield; no street means no address."""
-    address = PostalAddress(line1=street, city="Springfield", state="IL", postal_code="62704") if street else PostalAddress()
+    place = {"line1": street, "city": "Springfield", "state": "IL", "postal_code": "62704"} if street else {}
+    address = PostalAddress(**place)
     return Lead(**{"location_id": "loc1", "contact_id": contact, "kind": "create", "address": address, **more})

@@ -124,7 +124,9 @@ async def test_the_doctor_can_tell_everything_as_that_user(locked: str, sandbox:
 async def test_that_user_can_do_nothing_else(command: tuple[str, ...], locked: str) -> None:
     async with open_redis(RedisSettings(url=locked)) as redis:
         await redis.execute("SET", "le:{somewhere}:x", "1")
-        with pytest.raises(Exception, match=r"NOPERM|[Nn]o permission|has no permissions|can't (run|access)"):
+        with pytest.raises(
+            Exception, match=r"NOPERM|[Nn]o permission|has no permissions|can't (run|access)|ACL failure"
+        ):
             await redis.execute(*command)
 
 
