@@ -85,7 +85,11 @@ def test_the_environment_speaks_every_type() -> None:
         "LEADENRICH_MAPPING__ANNUAL_TAX__ENABLED": "true",
         "LEADENRICH_MAPPING__STORIES": '{"source": "data.propertyInfo.stories"}',
         "LEADENRICH_RULES": '[{"code": "MOBILE_HOME", "enabled": false, "when": {"field": "x", "op": "is_true"}}]',
-        "LEADENRICH_PORT": "tcp://10.0.0.1:8080",  # what Kubernetes sets for a service of this name
+        # what Kubernetes sets for a service of this name
+        "LEADENRICH_PORT": "tcp://10.0.0.1:8080",
+        "LEADENRICH_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "LEADENRICH_SERVICE_HOST": "10.0.0.1",
+        "LEADENRICH_SERVICE_PORT_HTTP": "8080",
     }
     loaded = load(None, environ, cwd=Path("/nonexistent"))
     config = loaded.config
@@ -170,6 +174,51 @@ def test_every_fault_is_found_in_one_go(write) -> None:
         "worker.concurency": "unknown key (from environment LEADENRICH_WORKER__CONCURENCY); "
         "did you mean `worker.concurrency`?",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("LEADENRICH_QUEUE_ATTEMPTS", "unknown variable; did you mean `LEADENRICH_QUEUE__ATTEMPTS`?"),
+        ("LEADENRICH_QUEUE_ATEMPTS", "unknown variable; did you mean `LEADENRICH_QUEUE__ATTEMPTS`?"),
+        ("LEADENRICH_GHL_WEBHOOK_TOKEN", "unknown variable; did you mean `LEADENRICH_GHL__WEBHOOK_TOKEN`?"),
+        ("LEADENRICH_API_KEY", "unknown variable; did you mean `LEADENRICH_REALESTATEAPI__API_KEY`?"),
+        ("LEADENRICH_PORT", "unknown variable; did you mean `LEADENRICH_SERVER__PORT`?"),
+        ("LEADENRICH_QUEUE", "LEADENRICH_<SECTION>__<KEY>"),
+        ("LEADENRICH_NONSENSE", "LEADENRICH_<SECTION>__<KEY>"),
+    ],
+)
+def test_a_variable_that_would_do_nothing_is_a_fault(name: str, hint: str) -> None:
+    """One underscore too few looks right, and changes nothing."""
+    found = faults_of(None, {name: HIDDEN}, Path("/nonexistent"))
+    assert hint in found[name]
+    assert HIDDEN not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("QUEUE__ATEMPTS", "did you mean `queue.attempts`?"),
+        ("QUEUE__MAX_ATTEMPTS", "did you mean `queue.attempts`?"),
+        ("QUEUE__DELAY", "did you mean `queue.backoff_delay`?"),
+        ("WORKR__NAME", "did you mean `worker.name`?"),
+        ("LOG__TRIES", "known here: level, format"),
+    ],
+)
+def test_a_misspelt_variable_is_told_the_nearest_key_of_its_section(given: str, hint: str) -> None:
+    """Also where that key has a fault of its own."""
+    environ = {f"LEADENRICH_{given}": "5", "LEADENRICH_QUEUE__ATTEMPTS": "none"}
+    found = faults_of(None, environ, Path("/nonexistent"))
+    assert found[given.lower().replace("__", ".")].endswith(hint)
+
+
+def test_of_a_file_that_cannot_be_read_only_that_is_said(write) -> None:
+    """What its settings would have to fit is beside the point."""
+    path = write("[server\n")
+    loaded, faults = read(path, {"LEADENRICH_SERVER__METRICS": "token"})
+    assert [fault.key for fault in faults] == [str(path)]
+    assert not loaded.whole
+    assert read(write(""), {})[0].whole
 
 
 def test_a_faulty_key_leaves_the_rest_understood(write) -> None:

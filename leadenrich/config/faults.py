@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+_ALIKE: Final = 0.6  # of 1: below it a hint leads astray more often than home
+_TELLING: Final = 4  # letters that say something
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,10 @@ class ConfigFaults(Exception):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a name nobody knows: "; did you mean `port`?", or what there is."""
     names = list(known)
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    folded = name.lower()
+    # `max_attempts` is more like `attempts` than its letters say.
+    inside = [it for it in names if min(len(it), len(folded)) >= _TELLING and (it in folded or folded in it)]
+    close = difflib.get_close_matches(folded, inside or names, n=1, cutoff=0 if inside else _ALIKE)
     if close:
         return f"; did you mean `{close[0]}`?"
     return f"; known here: {', '.join(names)}" if names else ""

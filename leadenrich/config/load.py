@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import fields
 
 from leadenrich.config.checks import cross_faults
+from leadenrich.config.environment import keys, nearest_key, variables
 from leadenrich.config.expectation import holds_secret
 from leadenrich.config.faults import ConfigFaults, Fault, nearest
 from leadenrich.config.reading import Reading, Source, Text
@@ -20,17 +20,20 @@ from leadenrich.config.secret import Secret
 from leadenrich.config.settings import Config, LocationSettings
 
 SYSTEM_PATH: Final = Path("/etc/leadenrich/config.toml")
-_PREFIX: Final = "LEADENRICH_"
 _CREDENTIAL_BYTES_MAX: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration as understood. `sources` has one entry for each key; `path` is None where no file was found."""
+    """A configuration as understood. `sources` has one entry for each key; `path` is None where no file was found.
+
+    `whole` is False where the file could not be read: what else would be said of the settings is then beside the point.
+    """
 
     config: Config
     sources: Mapping[str, Source]
     path: Path | None
+    whole: bool = True
 
 
 def load(path: Path | None, environ: Mapping[str, str], *, cwd: Path | None = None) -> Loaded:
@@ -49,13 +52,14 @@ def read(path: Path | None, environ: Mapping[str, str], *, cwd: Path | None = No
     faults: list[Fault] = []
     found = find(path, environ, cwd=cwd)
     table = _parse(found, faults) if found else {}
-    texts = {**_credentials(environ, faults), **_environment(environ)}
+    texts = {**_credentials(environ, faults), **variables(environ, faults)}
     reading = Reading(texts, Source("file", str(found or "")), faults)
-    config = cast(Config, reading.struct(Config, "", table))
+    config = cast(Config, reading.struct(Config, "", table or {}))
     config = _with_location_tokens(config, reading)
     faults += _unknown(reading)
-    faults += cross_faults(config)
-    return Loaded(config, reading.sources, found), faults
+    if table is not None:
+        faults += cross_faults(config)
+    return Loaded(config, reading.sources, found, whole=table is not None), faults
 
 
 def find(path: Path | None, environ: Mapping[str, str], *, cwd: Path | None = None) -> Path | None:
@@ -81,7 +85,8 @@ def _stands(path: Path) -> bool:
     return True
 
 
-def _parse(path: Path, faults: list[Fault]) -> dict[str, Any]:
+def _parse(path: Path, faults: list[Fault]) -> dict[str, Any] | None:
+    """None when the file cannot be read: the fault is noted."""
     try:
         # Editors on other systems put a byte order mark in front, which TOML does not know.
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
@@ -93,22 +98,7 @@ def _parse(path: Path, faults: list[Fault]) -> dict[str, Any]:
         faults.append(Fault(str(path), f"is not valid TOML: {error}"))
     except RecursionError:
         faults.append(Fault(str(path), "is nested too deeply"))
-    return {}
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, Text]:
-    """`LEADENRICH_<SECTION>__<KEY>` by dotted key.
-
-    Variables of our prefix without the double underscore are left alone: Kubernetes sets `LEADENRICH_PORT` and the
-    like for a service of that name.
-    """
-    texts: dict[str, Text] = {}
-    for name, value in environ.items():
-        rest = name.removeprefix(_PREFIX)
-        if rest == name or not ("__" in rest or rest in ("RULES", "MAPPING")):
-            continue
-        texts[rest.replace("__", ".").lower()] = Text(value, Source("environment", name))
-    return texts
+    return None
 
 
 def _credentials(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, Text]:
@@ -121,7 +111,8 @@ def _credentials(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, T
     except OSError as error:
         faults.append(Fault("CREDENTIALS_DIRECTORY", f"cannot be read: {error.strerror or error}"))
         return {}
-    secrets, sections = set(_secret_keys(Config)), {section.name for section in fields(Config)}
+    secrets = {key for key, kind in keys(Config) if holds_secret(kind)} | {"redis.url"}  # that may hold a password
+    sections = {section.name for section in fields(Config)}
     texts: dict[str, Text] = {}
     for file in files:
         if file.name.partition(".")[0] not in sections or "." not in file.name:
@@ -139,16 +130,6 @@ def _credentials(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, T
         except ValueError:
             faults.append(Fault(f"credential {file.name}", "is not a text of a sensible length"))
     return texts
-
-
-def _secret_keys(kind: type[Struct], key: str = "") -> Iterator[str]:
-    """The dotted keys that may be given as a file: all secrets, and the Redis URL, which may hold a password."""
-    for member in fields(kind):
-        path = f"{key}.{member.name}" if key else member.name
-        if isinstance(member.type, type) and issubclass(member.type, Struct):
-            yield from _secret_keys(member.type, path)
-        elif holds_secret(member.type) or path == "redis.url":
-            yield path
 
 
 def _is_location_token(key: str) -> bool:
@@ -187,7 +168,6 @@ def _token(text: Text, reading: Reading) -> Secret | None:
 
 
 def _unknown(reading: Reading) -> Iterator[Fault]:
-    known = {key for key in reading.sources if "[" not in key}
     for key, text in reading.texts.items():
         if key not in reading.used:
-            yield Fault(key, f"unknown key (from {text.source}){nearest(key, known)}")
+            yield Fault(key, f"unknown key (from {text.source}){nearest_key(key)}")
