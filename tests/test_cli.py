@@ -134,18 +134,71 @@ def test_check_names_each_fault_on_its_own_line_mapping_and_rules_included(capsy
     )
     assert status_of("check") == 78
     told = capsys.readouterr()
-    keys = [line.partition(": ")[0] for line in told.err.splitlines() if not line.startswith("note: ")]
+    keys = [line.partition(": ")[0] for line in told.err.splitlines()]
     assert keys[:3] == ["queue.name", "queue.attempts", "ghl.locations[0].id2"]
+    assert keys[-2:] == ["realestateapi.api_key", "ghl.locations[0].token"], "and what the worker lacks"
     assert any(key.startswith("mapping.owner_name") for key in keys)
     assert any(key.startswith("rules") for key in keys)
     assert "queue.attempts\t3\tdefault" in told.out
 
 
-def test_check_reminds_of_what_the_worker_half_would_lack(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status_of("check") == 0
+LACKING = ["realestateapi.api_key", "ghl.locations"]
+AS_SHOWN = ["ghl.locations[0].id", "realestateapi.api_key", "ghl.locations[0].token"]
+
+
+def keys_of(told: str) -> list[str]:
+    return [line.partition(": ")[0] for line in told.splitlines()]
+
+
+@pytest.mark.parametrize("only", ["", "worker", "web"])
+def test_check_predicts_what_serve_says(only: str, capsys: pytest.CaptureFixture[str]) -> None:
+    half = ["--only", only] if only else []
+    assert status_of("check", *half) == (0 if only == "web" else 78)
+    assert keys_of(capsys.readouterr().err) == ([] if only == "web" else LACKING)
+    if only != "web":
+        assert status_of("serve", "--local", *half) == 78
+        assert keys_of(capsys.readouterr().err) == LACKING
+
+
+@pytest.mark.parametrize(
+    "argv", [["check"], ["check", "--only", "web"], ["serve"], ["serve", "--only", "web"], ["setup"]]
+)
+def test_what_the_example_leaves_to_be_filled_in_is_a_fault(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write((Path(__file__).parents[1] / "config.example.toml").read_text())
+    assert status_of(*argv) == 78
     told = capsys.readouterr().err
-    assert "note: realestateapi.api_key" in told
-    assert "note: ghl.locations" in told
+    assert keys_of(told) == AS_SHOWN
+    assert told.count("CHANGE-ME of config.example.toml: put ") == 3
+
+
+def test_beside_a_fault_nothing_is_merely_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    noted = '[server]\nhost = "0.0.0.0"\n'
+    write(noted)
+    assert status_of("check", "--only", "web") == 0
+    assert capsys.readouterr().err.startswith("note: server.admin_token: ")
+    write(noted + "port = -1\n")
+    assert status_of("check", "--only", "web") == 78
+    assert keys_of(capsys.readouterr().err) == ["server.port"]
+
+
+@pytest.mark.parametrize("text", ["[server\n", None], ids=["no TOML", "no file"])
+def test_of_a_file_that_cannot_be_read_nothing_is_shown(text: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    """Defaults and rules would pass for what it says."""
+    if text is not None:
+        write(text)
+    for command in ("check", "serve"):
+        assert status_of(command, "--config", "config.toml") == 78
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert keys_of(told.err) == ["config.toml"]
+
+
+def test_a_key_that_is_wrong_is_not_missing_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    write('[realestateapi]\napi_key = 5\n[[ghl.locations]]\ntoken = "t"\n')
+    assert status_of("check") == 78
+    assert keys_of(capsys.readouterr().err) == ["realestateapi.api_key", "ghl.locations[0].id"]
 
 
 def test_check_on_a_terminal_is_a_table(tmp_path: Path) -> None:
@@ -158,7 +211,7 @@ def test_check_on_a_terminal_is_a_table(tmp_path: Path) -> None:
 def _on_a_terminal(cwd: Path, no_color: str) -> str:
     master, slave = os.openpty()
     environ = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm-256color", "COLUMNS": "120"}
-    command = [sys.executable, "-m", "leadenrich", "check"]
+    command = [sys.executable, "-m", "leadenrich", "check", "--only", "web"]
     with subprocess.Popen(command, stdout=slave, stderr=slave, cwd=cwd, env=environ) as running:
         os.close(slave)
         shown = b""
@@ -170,15 +223,6 @@ def _on_a_terminal(cwd: Path, no_color: str) -> str:
         assert running.wait() == 0
     os.close(master)
     return shown.decode()
-
-
-def test_serve_refuses_a_worker_without_key_and_location(capsys: pytest.CaptureFixture[str]) -> None:
-    for argv in (["serve"], ["serve", "--only", "worker"], ["serve", "--local"]):
-        assert status_of(*argv) == 78
-        assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == [
-            "realestateapi.api_key",
-            "ghl.locations",
-        ]
 
 
 def test_a_reader_that_leaves_is_no_drama(tmp_path: Path) -> None:

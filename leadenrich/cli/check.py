@@ -1,4 +1,4 @@
-"""`leadenrich check`: the configuration as understood. Reaches nothing."""
+"""`leadenrich check`: the configuration as understood, and whether `serve` would take it. Reaches nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,30 @@ import os
 import sys
 from collections.abc import Sequence
 
-from leadenrich.cli.configuration import rules_of, tell, understood
+from leadenrich.cli.configuration import fit_to_serve, rules_of, tell
 from leadenrich.cli.status import DONE, WRONG_CONFIG
-from leadenrich.config import Row, notices, outline, worker_faults
+from leadenrich.config import Loaded, Row, notices, outline
 from leadenrich.enrich.faults import SettingFaults
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every setting with its source, and the rules in words; the faults go to stderr."""
-    loaded, faults = understood(args)
+    """Print every setting with its source, and the rules in words; the faults go to stderr.
+
+    Of a file that could not be read nothing is shown: defaults would pass for what it says.
+    """
+    loaded, faults = fit_to_serve(args)
+    if loaded.whole:
+        _print(loaded)
+    sys.stdout.flush()  # before stderr, where both are one terminal
+    if faults:
+        tell(faults)
+        return WRONG_CONFIG
+    for notice in notices(loaded.config):
+        print(f"note: {notice}", file=sys.stderr)
+    return DONE
+
+
+def _print(loaded: Loaded) -> None:
     rows = outline(loaded)
     if sys.stdout.isatty():
         _print_table(rows, str(loaded.path or "no file found: defaults, environment and credentials only"))
@@ -25,11 +40,6 @@ def run(args: argparse.Namespace) -> int:
             print(row.key, row.value, row.source, sep="\t")
     with contextlib.suppress(SettingFaults):  # they are among the faults already
         _print_rules(rules_of(loaded.config).explain())
-    sys.stdout.flush()  # before stderr, where both are one terminal
-    for notice in (*notices(loaded.config), *worker_faults(loaded.config)):
-        print(f"note: {notice}", file=sys.stderr)
-    tell(faults)
-    return WRONG_CONFIG if faults else DONE
 
 
 def _print_table(rows: Sequence[Row], title: str) -> None:

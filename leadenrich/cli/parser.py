@@ -41,6 +41,10 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sandbox", action="store_true", help="run fake vendors in the process and call only those")
 
 
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", choices=("web", "worker"), help="judge what that half of the daemon needs")
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--leads", type=_positive, default=25, metavar="N", help="how many leads (default: 25)")
     parser.add_argument("--once", action="store_true", help="end when the last lead has ended, with a summary")
@@ -94,8 +98,9 @@ COMMANDS: Final = (
     Command(
         "check",
         "leadenrich.cli.check",
-        "validate the configuration and show it as understood; reaches nothing",
+        "say whether `serve` would take the configuration, and show it as understood; reaches nothing",
         "leadenrich check --config config.toml",
+        _check,
     ),
     Command(
         "doctor",

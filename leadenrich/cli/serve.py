@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from leadenrich.cli.configuration import refuse, understood, usable
+from leadenrich.cli.configuration import fit_to_serve, usable_to_serve
 from leadenrich.cli.loop import run_loop
 from leadenrich.cli.status import DONE
-from leadenrich.config import Config, worker_faults
+from leadenrich.config import Config
 from leadenrich.daemon import CannotStart, ServeOptions, serve
 
 EMBEDDED = "fakeredis://"
@@ -18,9 +18,8 @@ EMBEDDED = "fakeredis://"
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal ends it. 69 when Redis cannot be reached, 78 when the configuration cannot be used."""
-    config = local(usable(args).config) if args.local else usable(args).config
-    if args.only != "web" and not args.sandbox and (faults := worker_faults(config)):
-        refuse(faults)
+    config = usable_to_serve(args).config
+    config = local(config) if args.local else config
     options = ServeOptions(only=args.only, reload=None if args.sandbox else _reader(args))
     try:
         run_loop(_sandboxed(config, options) if args.sandbox else serve(config, options))
@@ -45,8 +44,7 @@ def _reader(args: argparse.Namespace) -> Callable[[], Config]:
     """Reads the configuration again, as at the start."""
 
     def read() -> Config:
-        loaded, faults = understood(args)
-        faults = [*faults, *([] if args.only == "web" else worker_faults(loaded.config))]
+        loaded, faults = fit_to_serve(args)
         if faults:
             raise ValueError("; ".join(str(fault) for fault in faults))
         return local(loaded.config) if args.local else loaded.config

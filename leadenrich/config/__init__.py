@@ -1,6 +1,6 @@
 """Every setting, read from TOML, environment and credentials, with every fault named at once."""
 
-from leadenrich.config.checks import OUTCOME_TAGS, notices, require_worker, worker_faults
+from leadenrich.config.checks import OUTCOME_TAGS, notices, placeholder_faults, require_worker, worker_faults
 from leadenrich.config.faults import ConfigFaults, Fault
 from leadenrich.config.load import Loaded, find, load, read
 from leadenrich.config.outline import Row, outline, secret_values
@@ -51,6 +51,7 @@ __all__ = [
     "load",
     "notices",
     "outline",
+    "placeholder_faults",
     "read",
     "require_worker",
     "secret_values",

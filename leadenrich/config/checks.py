@@ -15,7 +15,14 @@ from leadenrich.config.urls import base_url_fault, host_fault, is_loopback, spli
 # What the enrichment writes to a contact. A trigger among them would start work by its own result, for ever.
 OUTCOME_TAGS: Final = frozenset({"qualified", "review", "enrich_no_match", "enrich_no_address"})
 DISQUALIFIED_TAG_PREFIX: Final = "dq_"
-_PLACEHOLDER: Final = Secret("CHANGE-ME")  # of config.example.toml
+_PLACEHOLDER: Final = "CHANGE-ME"  # of config.example.toml
+# Values that config.example.toml shows for keys without a default: whoever reads it knows them.
+EXAMPLES: Final = {
+    "server.admin_token": "example-of-an-admin-token",
+    "server.viewer_token": "example-of-a-viewer-token",
+    "ghl.app_id": "example-of-an-app-id",
+    "ghl.webhook_token": "example-of-a-webhook-token",
+}
 UNIT_STOP_S: Final = 45  # TimeoutStopSec of systemd/leadenrich.service
 
 
@@ -54,6 +61,20 @@ def require_worker(config: Config) -> None:
         raise ConfigFaults(faults)
 
 
+def placeholder_faults(config: Config) -> list[Fault]:
+    """What config.example.toml leaves to be filled in, and still is."""
+    values = {f"ghl.locations[{index}].id": location.id for index, location in enumerate(config.ghl.locations)}
+    values |= {key: secret.reveal() for key, secret in _named_secrets(config)}
+    cures = {"realestateapi.api_key": "your key from the RealEstateAPI developer portal"}
+    cures |= {key: "the token of that sub-account's private integration" for key in values if key.endswith("].token")}
+    cures |= {key: "your sub-account's id" for key in values if key.endswith("].id")}
+    return [
+        Fault(key, f"is still the {_PLACEHOLDER} of config.example.toml: put {cures.get(key, 'a secret')} there")
+        for key, value in values.items()
+        if value == _PLACEHOLDER
+    ]
+
+
 def notices(config: Config) -> list[Fault]:
     """What works, but probably not as meant."""
     found = []
@@ -65,7 +86,10 @@ def notices(config: Config) -> list[Fault]:
             f"leaves no time before systemd kills the daemon: set TimeoutStopSec (shipped: {UNIT_STOP_S} s) above it"
         )
         found.append(Fault("worker.shutdown_grace", message))
-    found += [Fault(key, "is still the example's") for key, secret in _named_secrets(config) if secret == _PLACEHOLDER]
+    shown = {key: secret.reveal() for key, secret in _named_secrets(config)} | {"ghl.app_id": config.ghl.app_id}
+    for key, example in EXAMPLES.items():
+        if shown.get(key) == example:
+            found.append(Fault(key, "is the value that config.example.toml shows: put your own there"))
     return found
 
 
