@@ -8,10 +8,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import Struct
 from msgspec.structs import fields
 
-from leadenrich.config import Config, load, notices
+from leadenrich.config import Config, load, notices, placeholder_faults, worker_faults
+from leadenrich.config.checks import EXAMPLES
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
 # Set in the example because nothing works without them; the tables of tables are shown by examples.
@@ -24,9 +26,9 @@ def documented() -> dict[str, Any]:
     values: dict[str, Any] = {}
     section = ""
     for line in EXAMPLE.read_text().splitlines():
-        if header := re.fullmatch(r"#?\[+([a-z.]+)\]+", line):
+        if header := re.fullmatch(r"(?:#  )?\[+([a-z.]+)\]+", line):
             section = header[1]
-        elif setting := re.fullmatch(r"#?([a-z_0-9]+) = (.+)", line):
+        elif setting := re.fullmatch(r"#?(?:  )?([a-z_0-9]+) = (.+)", line):
             values[f"{section}.{setting[1]}"] = tomllib.loads(f"x = {setting[2]}")["x"]
     return values
 
@@ -49,9 +51,20 @@ def test_every_key_stands_in_the_example_with_its_default() -> None:
         if key in MUST_BE_SET:
             continue
         assert key in shown, f"{key} is not documented"
-        expected = "" if default is None else list(default) if isinstance(default, tuple) else default
+        if default is None:
+            assert shown[key], f"{key} has no default: an example is of more use than an empty text"
+            assert "an example" in words_of(key), f"{key} does not say that it is one"
+            continue
+        expected = list(default) if isinstance(default, tuple) else default
         assert shown[key] == expected, key
         assert type(shown[key]) is type(expected), key
+
+
+def words_of(key: str) -> str:
+    """The comment above a key."""
+    section, name = key.split(".")
+    text = EXAMPLE.read_text().split(f"\n[{section}]\n")[1]
+    return re.split(r"\n(?!# )", text.split(f"\n#{name} = ")[0])[-1]
 
 
 def test_the_example_shows_no_key_that_does_not_exist() -> None:
@@ -73,18 +86,33 @@ def test_every_key_has_its_words() -> None:
     assert bare <= {"base_url", "api_version", "timeout", "id", "token", "annual_tax", "stories", "code", "enabled"}
 
 
-def test_the_example_loads_and_reminds_of_what_is_to_be_set() -> None:
-    loaded = load(EXAMPLE, {})
-    assert [notice.key for notice in notices(loaded.config)] == ["realestateapi.api_key", "ghl.locations[0].token"]
+def test_the_example_says_what_is_still_to_be_set() -> None:
+    config = load(EXAMPLE, {}).config
+    assert [fault.key for fault in placeholder_faults(config)] == [
+        "ghl.locations[0].id",
+        "realestateapi.api_key",
+        "ghl.locations[0].token",
+    ]
+    assert not notices(config)
 
 
-def test_the_example_loads_with_every_comment_taken_away(tmp_path: Path) -> None:
-    """What an operator gets who uncomments a line: valid TOML, of the right type. Empty secrets stay out."""
-    text = re.sub(r"^#(?=[a-z_0-9]+ = |\[)", "", EXAMPLE.read_text(), flags=re.MULTILINE)
-    text = re.sub(r'^\w+ = ""\n', "", text, flags=re.MULTILINE)
-    path = tmp_path / "config.toml"
-    path.write_text(text)
-    config = load(path, {}).config
+def filled_in(tmp_path: Path, pattern: str) -> Config:
+    """The example with its placeholders filled in, and the # taken from all lines that match."""
+    text = re.sub(pattern, "", EXAMPLE.read_text().replace('"CHANGE-ME"', '"filled-in"'), flags=re.MULTILINE)
+    (tmp_path / "config.toml").write_text(text)
+    return load(tmp_path / "config.toml", {}).config
+
+
+@pytest.mark.parametrize("pattern", [r"^#(?=[a-z_0-9]+ = )", r"^#(?=(  )?([a-z_0-9]+ = |\[))"], ids=["keys", "all"])
+def test_the_example_loads_with_every_comment_taken_away(tmp_path: Path, pattern: str) -> None:
+    """What an operator gets who uncomments every line: nothing that `check` refuses."""
+    config = filled_in(tmp_path, pattern)
+    assert not placeholder_faults(config) + worker_faults(config)
     assert config.queue == Config().queue
-    assert config.rules[0].code == "MOBILE_HOME"
     assert config.mapping["annual_tax"].enabled is True
+    assert [rule.code for rule in config.rules] == ([] if "(  )" not in pattern else ["MOBILE_HOME"])
+
+
+def test_a_token_that_everybody_can_read_in_the_example_is_told(tmp_path: Path) -> None:
+    assert [notice.key for notice in notices(filled_in(tmp_path, r"^#(?=[a-z_0-9]+ = )"))] == list(EXAMPLES)
+    assert not notices(filled_in(tmp_path, "$^"))
