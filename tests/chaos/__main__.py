@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from chaos.figures import Findings, as_text, keep, machine
+from chaos.figures import Findings, as_text, keep
 from chaos.scenarios import SCENARIOS, Order
 
 
@@ -48,7 +48,6 @@ def main() -> int:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)
     )  # ours: the store's own words
-    print(machine())
     found = asyncio.run(_run(names, arguments.seed, quick=arguments.quick, page=not arguments.no_page))
     return 0 if all(findings.holds for findings in found) else 1
 

@@ -124,7 +124,7 @@ class Matrix:
             self.scene.book.release()
             await self.daemon.start()
             self._ready_at = time.monotonic()
-            job_id = await asyncio.wait_for(delivery, 10)
+            job_id = await asyncio.wait_for(delivery, 20)
         finally:
             delivery.cancel()
             self.wire.disarm()
@@ -152,7 +152,12 @@ class Matrix:
             await self.daemon.spawn()
         elif point.first == "term":
             self.daemon.signal(signal.SIGTERM)
-        await asyncio.wait_for(met.wait(), 10)
+        try:
+            await asyncio.wait_for(met.wait(), 20)
+        except TimeoutError:
+            raise AssertionError(
+                f"{point.name} was not reached; the daemon said:\n{''.join(self.daemon.text)}"
+            ) from None
 
     async def _held(self, when: Held) -> None:
         self.scene.book.hold_when(when)

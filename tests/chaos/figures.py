@@ -67,14 +67,15 @@ def told(name: str, value: Any) -> Figure:
 
 
 def machine() -> str:
-    """Where the figures are from."""
+    """Where the figures are from, and how busy others kept it."""
     model = re.search(r"^model name\s*: (.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
     redis = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout
     version = re.search(r"v=(\S+)", redis)
     cores = len(os.sched_getaffinity(0))
     return (
         f"{model[1] if model else platform.machine()}, {cores} cores, Linux {platform.release()}, "
-        f"Redis {version[1] if version else '?'}, Python {platform.python_version()}"
+        f"Redis {version[1] if version else '?'}, Python {platform.python_version()}, "
+        f"load {os.getloadavg()[0]:.0f} at the end"
     )
 
 

@@ -25,7 +25,7 @@ class Crew:
         return [it for it in self._fleet if it.running and it.said("ready")]
 
     async def victim(self) -> DaemonProcess:
-        await until(self._up, "a daemon is up")
+        await until(self._up, "a daemon is up", within_s=60)
         victim = self._rng.choice(self._up())
         self._away.append((victim, self._rng.randrange(1, 8) if self._rng.random() < 0.15 else 0))
         return victim
@@ -37,16 +37,26 @@ class Crew:
         still = []
         for number, (daemon, kills_more) in enumerate(self._away):
             if kills_more == 0 or (last and number == 0):
-                self._starting[str(daemon.path)] = asyncio.create_task(daemon.start())
+                self._starting[str(daemon.path)] = asyncio.create_task(_bring_up(daemon))
             else:
                 still.append((daemon, kills_more - 1))
         self._away = still
 
     async def all_up(self) -> None:
         for daemon, _ in self._away:
-            self._starting[str(daemon.path)] = asyncio.create_task(daemon.start())
+            self._starting[str(daemon.path)] = asyncio.create_task(_bring_up(daemon))
         self._away = []
         await asyncio.gather(*self._starting.values())
+
+
+async def _bring_up(daemon: DaemonProcess) -> None:
+    """As systemd does: one that ends while it starts, because Redis was killed under it, is started again."""
+    while True:
+        await daemon.spawn()
+        await until(lambda: daemon.said("ready") or not daemon.running, "ready, or the end", within_s=60)
+        if daemon.running:
+            daemon.url = str(daemon.said("ready")[0]["url"])
+            return
 
 
 async def kill_while_it_works(scene: Stage, daemon: DaemonProcess) -> None:

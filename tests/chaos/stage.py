@@ -166,7 +166,9 @@ class Stage:
         """An event as HighLevel sends it: the same one again until somebody answers 2xx. The job's id."""
         body = contact_event("ContactCreate", contact)
         headers = signed_headers(body, self.sandbox.keys.sign)
+        deadline = time.monotonic() + 120
         while True:
+            assert time.monotonic() < deadline, f"nobody took {contact.contact_id}"
             daemon = self.rng.choice([it for it in self.daemons if it.running and it.url] or self.daemons)
             with suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
                 status, answer, _ = await daemon.post("/webhooks/ghl", body, headers)
