@@ -99,8 +99,8 @@ async def _beside(order: Order, mine: Toll, jobs: int, times: int) -> tuple[tupl
     tolls = {"leadenrich: lease 5 s, defaults": mine}
     for name in await asyncio.to_thread(set_up):
         tolls[PEERS[name]] = await kill_test(name, order.folder / name, jobs=jobs, kills=times, seed=order.seed)
-    head = ("system", "never done", "written twice", "bought twice", "worst runs of one job", "jobs left at the last restart",
-            "last restart to all done")  # fmt: skip
+    head = ("system", "never done", "written twice", "bought twice", "worst runs of one job",
+            "jobs left at the last restart", "last restart to all done")  # fmt: skip
     rows = (
         (name, str(it.lost), str(it.written_twice), str(it.bought_twice), str(it.worst_runs), str(it.left),
          "never" if it.last_s is None else f"{it.last_s:.1f} s")
