@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer
+from redis_server import RedisServer, free_port, running
 
 
 @pytest.fixture
@@ -43,6 +43,15 @@ def test_a_name_that_nobody_has_is_told_with_those_that_are(leadenrich) -> None:
     assert "ghl:loc1" in wrong.stderr
 
 
+@pytest.mark.parametrize("action", ["pause", "resume"])
+def test_without_a_name_nobody_is_asked(action: str, tmp_path: Path) -> None:
+    """Wrong usage is told at once, whether or not Redis is there."""
+    (tmp_path / "config.toml").write_text(f'[redis]\nurl = "redis://127.0.0.1:{free_port()}/0"\n')
+    done = told(tmp_path, "providers", action)
+    assert done.returncode == 2
+    assert done.stderr == f"leadenrich: providers {action}: name the provider: realestateapi, or ghl:<location id>\n"
+
+
 def test_the_queue_is_paused_seen_and_resumed(leadenrich) -> None:
     assert leadenrich("queue", "pause", "--reason", "clean-up").returncode == 0
     assert "PAUSED: clean-up" in leadenrich("queue", "status").stdout
@@ -60,3 +69,61 @@ def test_without_redis_the_command_says_where_it_looked(tmp_path: Path) -> None:
     assert done.returncode == 69
     assert "127.0.0.1:1" in done.stderr
     assert "secret" not in done.stderr
+
+
+# --- a Redis that is there and refuses us ----------------------------------------------------------------------------
+
+COMPLETE = """
+[server]
+port = 0
+[realestateapi]
+base_url = "http://127.0.0.1:1"
+api_key = "k"
+[ghl]
+base_url = "http://127.0.0.1:1"
+[[ghl.locations]]
+id = "loc1"
+token = "t"
+[redis]
+connect_timeout = 60.0
+"""
+COMMANDS = (["serve"], ["queue", "status"], ["providers", "list"], ["doctor"])
+
+
+def told(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "leadenrich", *words, "--config", str(folder / "config.toml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory):
+    """A Redis with a password, and a user who may hardly do anything."""
+    options = ("--requirepass", "the-password", "--user", "poor", "on", ">the-password", "+ping")
+    with running(tmp_path_factory.mktemp("locked"), *options) as server:
+        yield server
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("userinfo", "database", "says"),
+    [
+        (":the-password@", 99, "DB index is out of range: end redis.url in a database that it has"),
+        ("", 0, "Authentication required: put the password in front of the host in redis.url"),
+        (":another-password@", 0, "invalid username-password pair or user is disabled: check user and password"),
+        ("poor:the-password@", 0, "allow this user the commands that systemd/redis-leadenrich-acl.conf lists"),
+    ],
+    ids=["no such database", "no password", "wrong password", "no rights"],
+)
+def test_a_redis_that_refuses_us_is_told_with_the_way_out(
+    words: list[str], userinfo: str, database: int, says: str, locked: RedisServer, tmp_path: Path
+) -> None:
+    """At once: no waiting makes it change its mind."""
+    url = f"redis://{userinfo}127.0.0.1:{locked.port}/{database}"
+    (tmp_path / "config.toml").write_text(f'{COMPLETE}url = "{url}"\n')
+    done = told(tmp_path, *words)
+    assert done.returncode == (1 if words == ["doctor"] else 69)
+    output = done.stdout + done.stderr
+    assert "Redis refuses: " in output
+    assert says in output
+    assert "Traceback" not in output
+    assert "-password@" not in output

@@ -11,6 +11,8 @@ from typing import Final, TypeAlias, cast
 
 from leadenrich import __version__
 
+PROVIDER_NAMES: Final = "realestateapi, or ghl:<location id>"
+
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 _EPILOG: Final = """\
@@ -67,7 +69,7 @@ def _queue(parser: argparse.ArgumentParser) -> None:
 
 def _providers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("list", "pause", "resume"))
-    parser.add_argument("name", nargs="?", metavar="NAME", help="realestateapi, or ghl:<location id>")
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"{PROVIDER_NAMES}; to pause or resume")
     parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
     parser.add_argument("--json", action="store_true", help="for scripts")
 

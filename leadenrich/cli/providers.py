@@ -9,13 +9,17 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from leadenrich.cli.parser import PROVIDER_NAMES as NAMES
 from leadenrich.cli.status import DONE, FAILED, USAGE
 from leadenrich.cli.store_access import Store, with_store
 from leadenrich.store.views import Stats
 
 
 def run(args: argparse.Namespace) -> int:
-    """1 when a provider to resume was not paused, 2 for a name that nobody has."""
+    """1 when a provider to resume was not paused, 2 for no name, or one that nobody has."""
+    if args.action != "list" and args.name is None:
+        print(f"leadenrich: providers {args.action}: name the provider: {NAMES}", file=sys.stderr)
+        return USAGE
     return with_store(args, lambda store: _act(store, args))
 
 
@@ -27,7 +31,7 @@ async def _act(store: Store, args: argparse.Namespace) -> int:
     known = {*store.providers, *(name for name in paused if name)}
     if args.name not in known:
         names = ", ".join(sorted(known))
-        print(f"leadenrich: {args.name or 'no name'}: name one of {names}", file=sys.stderr)
+        print(f"leadenrich: {args.name}: name one of {names}", file=sys.stderr)
         return USAGE
     if args.action == "pause":
         await store.switches.pause_provider(args.name, "operator", args.reason or "paused by an operator")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import backoff
@@ -42,6 +42,20 @@ _NOT_NOW_IN_SCRIPT = (
     "-OOM", "allow-oom", "OOM command not allowed", "-MISCONF", "-READONLY", "-NOREPLICAS",
     "non local key",  # a Cluster's slot is being moved away under the script
 )  # fmt: skip
+
+# What Redis says against a connection that it does not want, and the way out.
+_CURES = (
+    ("DB index is out of range", "end redis.url in a database that it has: /0 is always there"),
+    ("no password is set", "take the password out of redis.url, or give Redis one"),
+    ("without any password configured", "take the password out of redis.url, or give Redis one"),
+    ("invalid username-password", "check user and password in redis.url"),
+    ("invalid password", "check the password in redis.url"),
+    ("Authentication required", "put the password in front of the host in redis.url"),
+    ("wrong number of arguments for", "take the user out of redis.url: this Redis knows passwords only"),
+    ("no permissions", "allow this user the commands that systemd/redis-leadenrich-acl.conf lists"),
+    ("unknown command", "Redis 6.2 or newer is needed"),
+    ("protected mode", "give Redis a password, or let it listen on the loopback"),
+)
 
 
 class Connection:
@@ -162,7 +176,8 @@ async def ask_redis(settings: RedisSettings) -> tuple[Durability, Memory]:
     """What stands behind `redis.url`, judged by nobody; asks once. Raises: StoreUnavailable."""
     connection = _connection(settings.url)
     try:
-        return await connection.probe(), await connection.memory()
+        with _refusals():
+            return await connection.probe(), await connection.memory()
     finally:
         await connection.close()
 
@@ -176,11 +191,36 @@ async def _wait_for(connection: Connection, timeout_s: float) -> Durability:
         max_value=1.0,
         jitter=None,
         logger=None,
+        giveup=lambda error: isinstance(error, _Refusal),
     )
     async def ask() -> Durability:
-        return await connection.probe()
+        with _refusals():
+            return await connection.probe()
 
     return await ask()
+
+
+class _Refusal(StoreUnavailable):
+    """Redis is there and does not take us: waiting changes nothing."""
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """What Redis says against a new connection's first commands, as what to change. Raises: StoreUnavailable."""
+    try:
+        yield
+    except ResponseError as error:
+        raise _Refusal(_what_to_change(error)) from error
+    except StoreUnavailable as error:
+        if isinstance(error.__cause__, AuthenticationError):
+            raise _Refusal(_what_to_change(error.__cause__)) from error
+        raise
+
+
+def _what_to_change(error: Exception) -> str:
+    said = str(error).rstrip(".")
+    cure = next((cure for sign, cure in _CURES if sign in said), "check redis.url, and what its user is allowed to do")
+    return f"Redis refuses: {said}: {cure}"
 
 
 def _connection(url: str) -> Connection:
