@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from types import TracebackType
 from typing import Self
@@ -45,7 +46,11 @@ class WebServer:
             self._listener = await self._listen()
         except OSError as error:
             await self._runner.cleanup()
-            raise CannotListen(f"cannot listen on {self._host}:{self._port}: {error.strerror or error}") from error
+            # asyncio's own words repeat the address; a name that does not resolve has a number below 0.
+            why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
+            told = f"cannot listen on {self._host}:{self._port}: {why}"
+            setting = "server.host and server.port say where (worker.listen for a worker half alone)"
+            raise CannotListen(f"{told}: {setting}") from error
 
     async def _listen(self) -> asyncio.Server:
         server, hush, loop = self._runner.server, Hush(), asyncio.get_running_loop()
