@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from leadenrich.core.job import Event
 from leadenrich.telemetry.redaction import Clean
 
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
@@ -13,7 +14,10 @@ _EVENT_WIDTH: Final = 18
 
 
 def render_console(line: Mapping[str, Clean], *, colour: bool) -> str:
-    """`14:02:11.042 info    completed   job_id=... outcome=QUALIFIED`, a stack indented below. UTC, ASCII only."""
+    """`14:02:11.042 info    completed   job_id=... outcome=QUALIFIED`, a stack indented below. UTC, ASCII only.
+
+    An expected end (`failed` at warning level) goes without its stack, which would bury the other lines.
+    """
     level, event = str(line.get("level", "info")), str(line.get("event", ""))
     clock = str(line.get("time", ""))[11:23]
     rest = " ".join(
@@ -23,7 +27,7 @@ def render_console(line: Mapping[str, Clean], *, colour: bool) -> str:
     )
     head = f"{_paint(clock, '2', colour)} {_paint(f'{level:<7}', _COLOURS.get(level, '0'), colour)} "
     text = f"{head}{_one_line(event):<{_EVENT_WIDTH}} {rest}".rstrip()
-    stack = str(line.get("stack") or "").rstrip()
+    stack = "" if (level, event) == ("warning", Event.FAILED) else str(line.get("stack") or "").rstrip()
     below = "".join(f"\n    {_one_line(row)}" for row in stack.split("\n")) if stack else ""
     return text + below
 

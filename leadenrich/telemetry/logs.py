@@ -17,7 +17,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from leadenrich.config import LogSettings
-from leadenrich.core.job import Event, Lane
+from leadenrich.core.job import Event, Lane, Reason
 from leadenrich.core.retry import Failure
 from leadenrich.telemetry.console import render_console
 from leadenrich.telemetry.redaction import Clean, Redactor
@@ -40,6 +40,17 @@ _EVENT_LEVELS: Final[Mapping[Event, int]] = {
     Event.THROTTLED: logging.WARNING,
     Event.PROVIDER_PAUSED: logging.WARNING,
 }
+
+# Reasons to fail that are nobody's mistake; an outcome (no match, no address) is none either.
+_EXPECTED: Final = frozenset(
+    {
+        Reason.MISSING_ADDRESS,
+        Reason.BAD_ADDRESS,
+        Reason.PROPERTY_NOT_FOUND,
+        Reason.CONTACT_NOT_FOUND,
+        Reason.CANCELLED,
+    }
+)
 
 
 def configure(settings: LogSettings, *, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
@@ -92,7 +103,7 @@ def job_event(
         shown = failure or Failure("")
         more |= {"error": shown.error, "stack": shown.trace}
     # A lead without a usable address is the lead's fault: it is told, but nobody has to be woken for it.
-    expected = event is Event.FAILED and more.get("outcome") is not None
+    expected = event is Event.FAILED and (more.get("outcome") is not None or more.get("reason") in _EXPECTED)
     logger.log(
         logging.WARNING if expected else _EVENT_LEVELS.get(event, logging.INFO),
         event.value,

@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from leadenrich.config import LogSettings
-from leadenrich.core.job import Event, Lane
-from leadenrich.core.retry import describe
+from leadenrich.core.job import Event, Lane, Reason
+from leadenrich.core.retry import Failure, describe
 from leadenrich.telemetry.logs import LineBudget, configure, job_event
 
 SECRET = "pit-8d1c-hunter2"
@@ -81,6 +81,30 @@ def test_a_failure_carries_its_error_and_stack() -> None:
     assert failed["error"] == "ValueError: refused ********"
     assert "test_a_failure_carries_its_error_and_stack" in str(failed["stack"])
     assert (cancelled["error"], cancelled["stack"]) == ("", "")
+
+
+EXPECTED = {"missing_address", "bad_address", "property_not_found", "contact_not_found", "cancelled"}
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_nobody_is_woken_for_an_end_that_is_the_lead_s(reason: Reason) -> None:
+    stream = logged()
+    job_event(structlog.get_logger(), Event.FAILED, **JOB, reason=reason.value)
+    assert (lines(stream)[0]["level"] == "warning") is (reason.value in EXPECTED)
+
+
+@pytest.mark.parametrize("more", [{"outcome": "NO_MATCH"}, {"reason": "contact_not_found"}])
+def test_on_the_console_an_expected_end_has_no_stack(more: dict[str, str]) -> None:
+    """It would bury the other lines; for programs it is there."""
+    failure = Failure("NotFound: no such property", "Traceback (most recent call last):\n  ...")
+    for shape, shown in (("console", False), ("json", True)):
+        stream = logged(format=shape)
+        job_event(structlog.get_logger(), Event.FAILED, **JOB, failure=failure, **more)
+        assert "no such property" in stream.getvalue()
+        assert ("Traceback" in stream.getvalue()) is shown
+    stream = logged(format="console")
+    job_event(structlog.get_logger(), Event.FAILED, **JOB, failure=failure, reason="internal_error")
+    assert "    Traceback" in stream.getvalue()
 
 
 @pytest.mark.parametrize("event", list(Event))
