@@ -1,6 +1,6 @@
 """Random verbs on three queues at once: plain Python, the embedded Redis and a real one must agree after every step.
 
-HYPOTHESIS_PROFILE=long runs 800 examples of up to 96 verbs.
+HYPOTHESIS_PROFILE=long runs 400 examples of up to 96 verbs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from leadenrich.store.switches import Switches
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 PROFILE = settings(
-    max_examples=800 if LONG else 35,
+    max_examples=400 if LONG else 35,
     stateful_step_count=8 if LONG else 6,
     phases=tuple(Phase) if LONG else (Phase.generate,),  # to make a failure small takes minutes
     deadline=None,
