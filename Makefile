@@ -7,7 +7,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 1000
 MINUTES ?= 10
 
-.PHONY: run test simulate check lint types imports lock audit clean
+.PHONY: run test simulate mutate check lint types imports lock audit clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
@@ -20,6 +20,9 @@ simulate: $(STAMP)  ## SEEDS=1000 worlds of MINUTES=10 that fail by seed; SEED=n
 
 chaos: $(STAMP)  ## kills and stops in figures, docs/reliability.md; ONLY=kills,poison SEED=7 QUICK=1
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick)
+
+mutate: $(STAMP)  ## small faults in queue, signature and errors: do the tests notice? MOST=150 of each part, SEED=1; ONLY=claim.lua; ALL=1
+	@PYTHONPATH=tests $(BIN)/python -m mutation --seed $(or $(SEED),1) --most $(if $(ALL)$(ONLY),0,$(or $(MOST),150)) $(if $(ONLY),--only $(ONLY))
 
 check: $(STAMP) lint types imports test
 
