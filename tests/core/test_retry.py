@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from leadenrich.core.errors import Permanent, ProviderOut, Throttled, Transient
 from leadenrich.core.job import Outcome, Reason
-from leadenrich.core.retry import Bury, Release, RetryLater, RetryPolicy, decide, describe
+from leadenrich.core.retry import Bury, Complete, Failure, Release, RetryLater, RetryPolicy, decide, describe
 
 POLICY = RetryPolicy()
 RNG = Random(1)
@@ -84,3 +84,18 @@ def test_a_failure_keeps_its_stack() -> None:
         failure = describe(error)
     assert failure.error == "broken pipe"
     assert "test_a_failure_keeps_its_stack" in failure.trace
+    assert failure.trace.startswith("Traceback (most recent call last):\n  File ")
+    assert failure.trace.endswith("leadenrich.core.errors.Transient: broken pipe\n")
+
+
+def test_a_throttled_job_waits_as_long_as_the_provider_says() -> None:
+    until = decide(ProviderOut("402", provider="realestateapi", kind="credit", until_ms=11), 1, POLICY, RNG)
+    assert isinstance(until, Release)
+    assert until.until_ms == 11
+
+
+def test_what_is_not_said_of_an_ending_is_empty() -> None:
+    assert Failure("no").trace == ""
+    assert (Complete(Outcome.REVIEW).codes, Complete(Outcome.REVIEW).note) == ((), "")
+    buried = Bury(Reason.STALLED, Failure("no"))
+    assert (buried.outcome, buried.codes) == (None, ())

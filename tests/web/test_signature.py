@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import string
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import assume, given, settings, strategies as st
 
-from leadenrich.web.signature import PUBLISHED_KEY, Verifier
+from leadenrich.web.signature import PUBLISHED_KEY, SIGNATURE_HEADER, Verifier
 
 BODY = b'{"type":"ContactCreate","id":"nmFmQEsNgz6AVpgLVUJ0"}'
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-RIGHT = base64.b64encode(KEY.sign(BODY)).decode()
+SIGNED = KEY.sign(BODY)
+RIGHT = base64.b64encode(SIGNED).decode()
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,26 @@ def test_no_changed_character_of_the_header_is_accepted(verifier: Verifier, at: 
     assert not verifier.accepts([RIGHT[:at] + to + RIGHT[at + 1 :]], BODY)
 
 
+def test_no_other_spelling_of_the_same_bytes_is_accepted(verifier: Verifier) -> None:
+    """The last letter before the padding has four bits that say nothing: fifteen more letters decode to the same."""
+    letters = [letter for letter in string.ascii_letters + string.digits + "+/" if letter != RIGHT[85]]
+    same = [text for text in (RIGHT[:85] + letter + "==" for letter in letters) if base64.b64decode(text) == SIGNED]
+    assert len(same) == 15
+    assert not [text for text in same if verifier.accepts([text], BODY)]
+
+
+def test_a_signature_fits_any_one_of_several_bodies(verifier: Verifier) -> None:
+    """A body may have come compressed: HighLevel may have signed what it sent, or what was in it."""
+    assert verifier.accepts([RIGHT], b"compressed", BODY)
+    assert verifier.accepts([RIGHT], BODY, b"compressed")
+    assert not verifier.accepts([RIGHT], b"compressed", b"another")
+    assert not verifier.accepts([RIGHT])
+
+
+def test_the_header_is_the_vendors() -> None:
+    assert SIGNATURE_HEADER == "X-GHL-Signature"
+
+
 @settings(max_examples=400, deadline=None)
 @given(body=st.one_of(st.binary(), st.integers(0, len(BODY) * 8 - 1)))
 def test_no_other_body_is_accepted(verifier: Verifier, body: bytes | int) -> None:
@@ -93,7 +115,7 @@ def test_an_rsa_key_is_refused_at_the_start() -> None:
     """The algorithm is fixed: a key of another kind cannot be swapped in."""
     public = generate_private_key(65537, 2048).public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    with pytest.raises(ValueError, match="not an Ed25519 key"):
+    with pytest.raises(ValueError, match=r"^not an Ed25519 key; the RSA key of X-WH-Signature"):
         Verifier((pem,))
     with pytest.raises(ValueError, match="PEM"):
         Verifier(("-----BEGIN NOTHING-----",))
