@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from leadenrich.core.job import TERMINAL, TRANSITIONS, Event, JobState, Outcome, Reason
+from leads import lead
+
+from leadenrich.core.job import TERMINAL, TRANSITIONS, Claim, Event, JobState, Lane, Outcome, Reason, StepRecord
 
 
 def test_the_five_states_are_spelled_as_the_contract_says() -> None:
@@ -30,7 +32,35 @@ def test_names_shown_outside_are_fixed() -> None:
         "internal_error",
     }
     assert [str(outcome) for outcome in Outcome] == ["QUALIFIED", "REVIEW", "DISQUALIFIED", "NO_MATCH", "NO_ADDRESS"]
-    assert {"queued", "duplicate", "ignored", "started", "completed", "retrying", "failed", "stalled"} <= set(Event)
+    assert [str(event) for event in Event] == [
+        "queued",
+        "duplicate",
+        "ignored",
+        "started",
+        "completed",
+        "retrying",
+        "failed",
+        "stalled",
+        "throttled",
+        "provider_paused",
+        "provider_resumed",
+        "removed",
+    ]
+    assert [str(lane) for lane in Lane] == ["live", "bulk"]
+
+
+def test_a_step_is_an_intent_and_a_claim_a_first_run_until_they_say_otherwise() -> None:
+    step = StepRecord("property", 1)
+    assert (step.ended_ms, step.cached, step.credits, step.result, step.unknown, step.by) == (
+        None,
+        False,
+        0,
+        None,
+        0,
+        "",
+    )
+    claim = Claim("j", "t", Lane.LIVE, "l", "c", 1, 3, 0, False, False, 1, lead())
+    assert (claim.steps, claim.rerun) == ({}, False)
 
 
 def test_a_job_that_succeeded_stays_so() -> None:

@@ -11,6 +11,7 @@ from mutation.mutant import Edit, Mutant, mutants_of
 
 PACKAGE: Final = Path(__file__).parents[2] / "leadenrich"
 
+_STATE_MACHINE: Final = "test_tidy.py::test_the_scripts_carry_out_the_state_machine_and_nothing_else"
 _STORE: Final = (
     "store/test_queue.py", "store/test_leases.py", "store/test_fences.py", "store/test_pauses.py",
     "store/test_events_table.py",
@@ -26,7 +27,7 @@ SCOPE: Final[dict[str, tuple[str, ...]]] = {
     "web/signature.py": ("web/test_signature.py",),
     "core/errors.py": ("core/test_errors.py", "core/test_retry.py", "providers/test_answers.py"),
     "core/retry.py": ("core/test_retry.py", "core/test_errors.py"),
-    "core/job.py": ("core/test_job.py", "core/test_errors.py"),
+    "core/job.py": ("core/test_job.py", "core/test_errors.py", _STATE_MACHINE),
     "providers/answers.py": ("providers/test_answers.py",),
     "store/batch.py": ("store/test_batch.py",),
     "store/claims.py": _QUEUE,

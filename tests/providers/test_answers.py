@@ -18,6 +18,8 @@ def an_answer(status, body=b'{"message": "no"}', **more):
         ("0", 0),
         ("7", 7),
         (" 120 ", 120),
+        ("1000", 1000),
+        ("3599", 3599),
         ("3600", 3600),
         ("3601", 3600),
         ("00000000000005", 5),
@@ -50,13 +52,22 @@ def test_retry_after_never_fails_and_never_leaves_its_bounds(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [("0", 0), (" 42 ", 42), ("-1", None), ("٣", None), ("1" * 16, None), (None, None)]
+    ("value", "number"),
+    [
+        ("0", 0),
+        (" 42 ", 42),
+        ("-1", None),
+        ("٣", None),
+        ("1" * 15, 111_111_111_111_111),
+        ("1" * 16, None),
+        (None, None),
+    ],
 )
 def test_counts_in_headers(value, number):
     assert whole_number(value) == number
 
 
-@pytest.mark.parametrize("status", [408, 425, 500, 501, 502, 503, 504, 520, 599])
+@pytest.mark.parametrize("status", [100, 199, 408, 425, 500, 501, 502, 503, 504, 520, 599])
 def test_what_may_pass(status):
     error = refusal(an_answer(status))
     assert isinstance(error, Transient)
@@ -88,6 +99,47 @@ def test_what_will_never_work_for_this_lead(status):
 
 
 @pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [
+        (422, b'{"message": "no"}', "p answered 422: no"),
+        (422, b"<html>no</html>", "p answered 422"),
+        (502, b'{"message": "no"}', "p answered 502: no"),
+        (401, b'{"message": "no"}', "p answered 401: no"),
+        (402, b'{"message": "no"}', "p answered 402: no"),
+        (403, b"no", "p answered 403, not in JSON: the vendor's gateway refused"),
+        (300, b"", "p answered 300: a redirect, and none is followed; check the base_url"),
+        (399, b"", "p answered 399: a redirect, and none is followed; check the base_url"),
+        (400, b"", "p answered 400"),
+    ],
+)
+def test_a_refusal_says_who_answered_what_and_what_to_look_at(status, body, text):
+    error = refusal(an_answer(status, body))
+    assert (str(error), error.provider, error.status) == (text, "p", status)
+
+
+def test_the_bodys_own_status_counts_where_it_knows_better():
+    """RealEstateAPI answers 200 with a status of its own in the body."""
+    error = refusal(an_answer(200), 402)
+    assert isinstance(error, ProviderOut)
+    assert (str(error), error.status, error.kind) == ("p answered 402: no", 402, "credit")
+
+
+@pytest.mark.parametrize(("body", "why"), [(b"[1]", "it is no JSON object"), (b" \n", "it is empty")])
+def test_a_malformed_answer_says_how(body, why):
+    with pytest.raises(Transient) as caught:
+        an_answer(200, body).object()
+    error = caught.value
+    assert (str(error), error.provider, error.status) == (
+        f"p answered 200, but the answer is malformed: {why}", "p", 200,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["message", "errorMessage", "reason", "error_description", "error", "statusMessage"])
+def test_every_member_that_a_vendor_speaks_in_is_read(name):
+    assert Answer("p", 400, {}, b'{"other": "x", "%s": "its words"}' % name.encode()).message() == "its words"
+
+
+@pytest.mark.parametrize(
     ("body", "words"),
     [
         (b'{"message": "Contact not found"}', "Contact not found"),
@@ -109,6 +161,22 @@ def test_words_are_cut_and_cleaned_before_anybody_sees_them():
     text = clean("bad\x00\x1b[31m\n\u202etoken sk-1 of ann.b@example.com, +1 (555) 010-9999 " + "x" * 999, ("sk-1",))
     assert text.startswith("bad [31m token [secret] of [email], [number] xxx")
     assert len(text) == 300
+
+
+@pytest.mark.parametrize("sign", ["\n", "\x7f", "\u202e", "\ud800", "\u2028", "\u2029"])
+def test_a_sign_that_cannot_be_seen_is_a_blank(sign):
+    """A line break forges a log line, and a direction mark or half a pair spoils it."""
+    assert clean(f"a{sign}b") == "a b"
+
+
+def test_no_more_than_4000_signs_are_looked_at():
+    assert clean(" " * 3999 + "yes, but no") == "y"
+
+
+def test_an_answer_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        an_answer(200).status = 500
+    assert not hasattr(an_answer(200), "__dict__")
 
 
 def test_an_answer_shows_neither_body_nor_secret():
