@@ -92,11 +92,11 @@ class Truths:
                 yield f"{job_id} ended otherwise than once: {events}"
 
     def nobody_alive_was_robbed(self) -> Iterator[str]:
-        """Only a job whose process was killed is taken back."""
-        killed = {boot.owner for boot in self._world.boots if boot.killed_at is not None}
+        """Only a job whose process is gone is taken back: killed, or ended while a claim's answer was lost."""
+        gone = {boot.owner for boot in self._world.boots if boot.gone_at is not None}
         for job_id in self.jobs:
             for event, _, _, detail in self._timeline(job_id):
-                if event == "stalled" and detail["by"] not in killed:
+                if event == "stalled" and detail["by"] not in gone:
                     yield f"{job_id} was taken from {detail['by']}, which lived"
 
     # --- nothing is bought twice -----------------------------------------------------------------------------------

@@ -29,11 +29,11 @@ OVERTIME_S = 2 * 3600.0 + 1200  # a due time can be an hour off after a jump of 
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """A life of a daemon. `owner` is what its leases are signed with; `killed_at` None: it ended by itself."""
+    """A life of a daemon. `owner` is what its leases are signed with; `gone_at`: when it was killed or had ended."""
 
     daemon: SimulatedDaemon
     owner: str
-    killed_at: float | None = None
+    gone_at: float | None = None
 
 
 class World:
@@ -116,9 +116,12 @@ class World:
         self.note("boot", daemon.tag)
 
     async def _kill(self, daemon: SimulatedDaemon, *, unheard: bool) -> None:
-        at = next(at for at, boot in enumerate(self.boots) if boot.daemon is daemon)
-        self.boots[at] = replace(self.boots[at], killed_at=self.clock.now)
+        self._note_gone(daemon)
         await daemon.kill(unheard=unheard)
+
+    def _note_gone(self, daemon: SimulatedDaemon) -> None:
+        at = next(at for at, boot in enumerate(self.boots) if boot.daemon is daemon)
+        self.boots[at] = replace(self.boots[at], gone_at=self.clock.now)
 
     async def _kill_and_restart(self, name: str) -> None:
         """By seed: never, or now and then, with a word or without one."""
@@ -133,6 +136,7 @@ class World:
                 self.note("terminate", daemon.tag)
                 daemon.end()
                 await daemon.gone()
+                self._note_gone(daemon)
             # What a killed process had sent is still carried out; no service manager is quicker than that.
             await asyncio.sleep(self.rng.choice((2.5, 5.0, 20.0, 50.0)))
             self._boot(name)
