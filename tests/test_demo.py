@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import re
@@ -122,6 +123,72 @@ async def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None
         shown.process.send_signal(signal.SIGINT)
         assert await exit_status(shown, within_s=5) == 0
         assert "Traceback" not in shown.errors
+
+
+# --- serve --sandbox ------------------------------------------------------------------------------------------------
+
+
+def told_curl() -> dict[str, str]:
+    """The body of the README's curl to the sandbox."""
+    text = (Path(__file__).parents[1] / "README.md").read_text().split("To play longer:")[1].split("## Install")[0]
+    body: dict[str, str] = json.loads(re.findall(r"-d '(.+)'", text)[0])
+    return body
+
+
+async def test_the_sandbox_says_how_to_play_and_the_readme_s_lead_succeeds_there(tmp_path: Path) -> None:
+    """Each address that it names answers, and so does its own fake HighLevel to `setup`."""
+    async with command(tmp_path, "serve", "--local", "--sandbox", LEADENRICH_SERVER__PORT="0") as shown:
+        await until(lambda: "leadenrich setup" in shown.errors, "how to play")
+        [webhook, *faults] = re.findall(r"POST (\S+)", shown.errors)
+        body = told_curl()
+        assert body["contact_id"] in shown.errors
+        async with aiohttp.ClientSession() as session:
+            async with session.post(webhook, json=body) as answer:
+                job_id = (await answer.json())["job_id"]
+
+            async def state() -> str:
+                async with session.get(f"{webhook.partition('/webhooks')[0]}/api/v1/jobs/{job_id}") as answer:
+                    return str((await answer.json())["state"])
+
+            async def succeeded() -> bool:
+                return await state() == "SUCCEEDED"
+
+            await until(succeeded, "the lead's end")
+            assert len(faults) == 2
+            for url in faults:
+                async with session.post(url, json={"kind": "throttle"}) as answer:
+                    assert answer.status in (200, 201)
+                async with session.delete(url) as answer:
+                    assert answer.ok
+        given = dict(re.findall(r"(LEADENRICH_\w+)=(\S+)", shown.errors))
+        async with command(tmp_path, "setup", **given) as setting_up:
+            assert await exit_status(setting_up) == 0
+        assert "47 fields are there, 0 to create" in setting_up.output
+        shown.process.send_signal(signal.SIGHUP)
+        await until(lambda: "keeps its configuration" in shown.errors, "why it does not read it again")
+        shown.process.send_signal(signal.SIGTERM)
+        assert await exit_status(shown) == 0
+
+
+async def test_a_token_of_the_configuration_is_kept_and_not_shown(tmp_path: Path) -> None:
+    token = {"LEADENRICH_GHL__WEBHOOK_TOKEN": "a-token-of-my-own"}
+    async with command(tmp_path, "serve", "--local", "--sandbox", LEADENRICH_SERVER__PORT="0", **token) as shown:
+        await until(lambda: "leadenrich setup" in shown.errors, "how to play")
+        [webhook, *_] = re.findall(r"POST (\S+)", shown.errors)
+        assert "a-token-of-my-own" not in shown.errors
+        async with aiohttp.ClientSession() as session:
+            statuses = []
+            for tried in ("demo", "a-token-of-my-own"):
+                async with session.post(f"{webhook.partition('?')[0]}?token={tried}", json=told_curl()) as answer:
+                    statuses.append(answer.status)
+        assert statuses == [401, 202]
+
+
+async def test_the_example_as_it_is_does_for_the_sandbox(tmp_path: Path) -> None:
+    """The fakes bring the key and the location that it leaves to be filled in."""
+    (tmp_path / "config.toml").write_text((Path(__file__).parents[1] / "config.example.toml").read_text())
+    async with command(tmp_path, "serve", "--local", "--sandbox", LEADENRICH_SERVER__PORT="0") as shown:
+        await until(lambda: "leadenrich setup" in shown.errors, "how to play")
 
 
 # --- setup ----------------------------------------------------------------------------------------------------------

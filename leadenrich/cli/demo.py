@@ -17,7 +17,7 @@ from leadenrich.cli.loop import run_loop
 from leadenrich.cli.sandboxed import sandboxed
 from leadenrich.cli.serve import local
 from leadenrich.cli.status import DONE, FAILED
-from leadenrich.config import Config, Secret
+from leadenrich.config import Config
 from leadenrich.daemon import CannotStart, Running, ServeOptions, serve
 from leadenrich.sandbox.leads import DemoLead, demo_leads, webhook_body
 from leadenrich.sandbox.server import Sandbox
@@ -85,7 +85,6 @@ def _config(*, free_port: bool) -> Config:
         queue=replace(config.queue, backoff_delay=BACKOFF_S),
         server=replace(config.server, port=port),
         worker=replace(config.worker, name="demo"),
-        ghl=replace(config.ghl, webhook_token=Secret("demo")),
     )
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from msgspec.structs import replace
 
 from leadenrich.cli.configuration import mapping_of
 from leadenrich.config import Config, LocationSettings, Secret
+from leadenrich.sandbox.leads import demo_leads
 from leadenrich.sandbox.server import Sandbox
+
+TOKEN: Final = "demo"  # noqa: S105 no secret: of the fakes' workflow webhooks, where the configuration has none
+_SHOWN_LEADS: Final = (0, 1, 4)  # of the demo's: one that qualifies, one that does not, one that takes two tries
 
 
 @asynccontextmanager
@@ -34,5 +39,24 @@ def turned_to(config: Config, sandbox: Sandbox) -> Config:
             public_keys=(sandbox.keys.public_pem,),
             app_id=None,
             locations=(location,),
+            webhook_token=config.ghl.webhook_token or Secret(TOKEN),
         ),
     )
+
+
+def how_to_play(sandbox: Sandbox, url: str | None, *, own_token: bool) -> str:
+    """What to call, and with what. `own_token`: the configuration has one, which is not shown."""
+    token = "YOUR_WEBHOOK_TOKEN" if own_token else TOKEN
+    leads = demo_leads(max(_SHOWN_LEADS) + 1)
+    contacts = [f"{it.contact_id}  {it.address.line1} ({it.story})" for it in (leads[at] for at in _SHOWN_LEADS)]
+    place = leads[0].address
+    known = f"LEADENRICH_GHL__LOCATIONS={sandbox.location_id}={sandbox.location_token}"
+    told = [
+        ("send leads", [f"POST {url}/webhooks/ghl/workflow?token={token}"] if url else []),
+        ("location", [sandbox.location_id]),
+        (f"contacts, all in {place.city}, {place.state} {place.postal_code}", contacts),
+        ("order faults", [f"POST {it}/_sandbox/faults" for it in (sandbox.realestateapi_url, sandbox.ghl_url)]),
+        ("set up", [f"LEADENRICH_GHL__BASE_URL={sandbox.ghl_url} {known} leadenrich setup"]),
+    ]
+    lines = [line for name, rows in told if rows for line in (f"  {name}:", *(f"    {row}" for row in rows))]
+    return "\n".join(["Both vendors are fakes, and all ends with this process.", *lines])

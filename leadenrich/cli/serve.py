@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from collections.abc import Callable
 
 from msgspec.structs import replace
@@ -11,7 +13,7 @@ from leadenrich.cli.configuration import fit_to_serve, usable_to_serve
 from leadenrich.cli.loop import run_loop
 from leadenrich.cli.status import DONE
 from leadenrich.config import Config
-from leadenrich.daemon import CannotStart, ServeOptions, serve
+from leadenrich.daemon import CannotStart, Running, ServeOptions, serve
 
 EMBEDDED = "fakeredis://"
 
@@ -34,10 +36,18 @@ def local(config: Config) -> Config:
 
 
 async def _sandboxed(config: Config, options: ServeOptions) -> None:
-    from leadenrich.cli.sandboxed import sandboxed
+    from leadenrich.cli.sandboxed import how_to_play, sandboxed
+
+    own_token = config.ghl.webhook_token is not None
+
+    def ready(running: Running) -> None:
+        if running.url is not None:
+            sandbox.echo_to(f"{running.url}/webhooks/ghl")
+        with contextlib.suppress(OSError):  # nobody reads: no reason to end
+            print(how_to_play(sandbox, running.url, own_token=own_token), file=sys.stderr, flush=True)
 
     async with sandboxed(config) as (turned, sandbox):
-        await serve(turned, options, on_ready=lambda running: sandbox.echo_to(f"{running.url}/webhooks/ghl"))
+        await serve(turned, options, on_ready=ready)
 
 
 def _reader(args: argparse.Namespace) -> Callable[[], Config]:

@@ -269,7 +269,7 @@ def _signals(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
 def _reload(read: Reload | None, web: WebHalf | None, worker: WorkerHalf | None, health: Health) -> None:
     """All or nothing: a configuration that cannot be used changes nothing, and the log says why."""
     if read is None:
-        log.warning("reload_refused", note="this daemon was not started from a configuration file")
+        log.warning("reload_refused", note="a daemon with fake vendors keeps its configuration: restart it")
         return
     health.reloading()
     try:

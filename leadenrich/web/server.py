@@ -47,7 +47,7 @@ class WebServer:
         except OSError as error:
             await self._runner.cleanup()
             # asyncio's own words repeat the address; a name that does not resolve has a number below 0.
-            why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
+            why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror or error
             told = f"cannot listen on {self._host}:{self._port}: {why}"
             setting = "server.host and server.port say where (worker.listen for a worker half alone)"
             raise CannotListen(f"{told}: {setting}") from error
