@@ -102,11 +102,15 @@ def as_markdown(findings: Findings) -> str:
     parts = [f"### {findings.title}", ""]
     if findings.note:
         parts += [findings.note, ""]
-    parts += _table([("figure", "measured", "must be"), *((it.name, it.value, it.bound) for it in findings.figures)])
+    parts += _table([("figure", "measured", "must be"), *map(_row, findings.figures)])
     if findings.rows:
         parts += ["", *_table(findings.rows)]
     when = f"{findings.on[:10]}, seed {findings.seed}, {findings.seconds:.0f} s, on {findings.where}"
     return "\n".join([*parts, "", f"{when}; again: `make chaos ONLY={findings.scenario} SEED={findings.seed}`."])
+
+
+def _row(figure: Figure) -> tuple[str, str, str]:
+    return figure.name, figure.value if figure.holds else f"**{figure.value}**", figure.bound
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:
