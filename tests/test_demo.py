@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import pty
@@ -12,13 +13,16 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
+import pytest
 from daemon_process import as_toml, new_sandbox, settings_for, until
+from rich.console import Console
 
-from leadenrich.sandbox.leads import demo_leads
+from leadenrich.cli.demo_table import DemoTable, Line
+from leadenrich.sandbox.leads import LEAD_KINDS, DemoLead, demo_leads
 from leadenrich.sandbox.server import Sandbox
 
 ENDS_WITHIN_S = 20.0
@@ -83,11 +87,11 @@ async def exit_status(shown: Command, within_s: float = ENDS_WITHIN_S) -> int:
 
 
 async def test_the_demo_once_on_a_pipe_and_on_a_terminal(tmp_path: Path) -> None:
-    """Every sample lead ends as it must within 20 s: a line each on a pipe, a live table on a terminal."""
+    """Every sample lead ends as it must within 20 s, with a line of its own on a pipe and on a terminal."""
     began = time.monotonic()
     async with (
         command(tmp_path, "demo", "--once") as piped,
-        command(tmp_path, "demo", "--once", terminal=True) as shown,
+        command(tmp_path, "demo", "--once", terminal=True, COLUMNS="80", LINES="24") as shown,
     ):
         await until(lambda: "as expected" in piped.output, "the first line")
         assert piped.process.returncode is None, "it comes as soon as its lead has ended"
@@ -104,10 +108,82 @@ async def test_the_demo_once_on_a_pipe_and_on_a_terminal(tmp_path: Path) -> None
     assert "NOT AS EXPECTED" not in piped.output
     assert piped.errors == ""
 
-    assert shown.output.count("\x1b[") > 100, "the table is drawn again and again"
-    assert DONE.search(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.output))
+    assert shown.output.count("\x1b[") > 100, "what is under way is drawn again and again"
+    assert DONE.search(plain(shown.output))
     assert "PROCESSING" in shown.output
     assert "Traceback" not in shown.output + shown.errors
+    assert not [
+        lead.story for lead in demo_leads(25) if not set(lead.story.split()) <= set(plain(shown.output).split())
+    ]
+    assert rows_gone_over(shown.output) < 24
+
+
+def plain(output: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
+
+
+def words(output: str) -> set[str]:
+    return set(re.findall(r"[^\s,]+", plain(output)))
+
+
+def rows_gone_over(output: str) -> int:
+    """The most rows that were drawn over at once: more than the terminal has would leave traces of themselves."""
+    return max(moves.count("\x1b[1A") for moves in re.findall(r"(?:\x1b\[1A|\x1b\[2K|\r)+", output))
+
+
+def screen(leads: int, *, width: int, height: int) -> tuple[DemoTable, io.StringIO]:
+    """A table on a terminal of that size, and what was written to it."""
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=width, height=height, legacy_windows=False)
+    return DemoTable(leads, summary_table=True, console=console), written
+
+
+def ended(lead: DemoLead, **more: object) -> Line:
+    end = Line(
+        state=lead.state.value,
+        outcome=lead.outcome.value if lead.outcome else "",
+        why=lead.reason.value if lead.reason else ", ".join(lead.codes),
+        tries=lead.tries,
+        ended=True,
+        as_expected=True,
+    )
+    return replace(end, **more)
+
+
+@pytest.mark.parametrize("height", [24, 5])
+def test_on_a_small_terminal_every_lead_s_line_stays_and_no_word_breaks(height: int) -> None:
+    leads = demo_leads(LEAD_KINDS)
+    table, written = screen(len(leads), width=80, height=height)
+    with table:
+        for lead in leads:
+            table.show(lead, Line("QUEUED"))
+        assert f"... and {len(leads) - (height - 2)} more" in plain(written.getvalue())
+        for lead in leads:
+            table.show(lead, Line("PROCESSING"))
+            written.truncate(written.seek(0))
+            table.show(lead, ended(lead))
+            # What moves holds it no longer, so this is the line that stays.
+            assert words(f"{lead.story} {lead.state} {ended(lead).why}") <= words(written.getvalue()), lead.story
+            assert rows_gone_over(written.getvalue()) < height
+        table.end(1.0, calls=1)
+    assert f"{LEAD_KINDS} of {LEAD_KINDS} leads ended in 1.0 s, {LEAD_KINDS} as expected" in written.getvalue()
+
+
+def test_a_lead_that_ends_otherwise_or_not_at_all_is_not_passed_over() -> None:
+    first, second = demo_leads(2)
+    table, written = screen(2, width=80, height=24)
+    with table:
+        table.show(first, ended(first, as_expected=False))
+        table.show(second, Line("PROCESSING"))
+        written.truncate(written.seek(0))
+        table.end(120.0, calls=1)
+        assert "listed for sale" in plain(written.getvalue())
+        assert "1 of 2 leads ended in 120.0 s, 0 as expected" in plain(written.getvalue())
+        assert not table.all_as_expected
+    table, written = screen(1, width=80, height=24)
+    with table:
+        table.show(first, ended(first, as_expected=False))
+    assert {"NOT", "AS", "EXPECTED"} <= words(written.getvalue())
 
 
 async def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None:
