@@ -7,7 +7,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 1000
 MINUTES ?= 10
 
-.PHONY: run test simulate mutate check lint types imports lock audit clean
+.PHONY: run test simulate mutate check lint types imports lock runtime-lock audit clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
@@ -43,9 +43,16 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock: $(STAMP)  ## requirements.lock again, from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-		--upgrade --all-extras --group test --group check pyproject.toml -o requirements.lock
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+lock: $(STAMP)  ## requirements.lock again, from pyproject.toml, and of it what a VM needs
+	@$(COMPILE) --upgrade --all-extras --group test --group check pyproject.toml -o requirements.lock
+	@$(MAKE) --no-print-directory runtime-lock
+
+# The same versions without what tests and checks. hatchling builds the program where it is installed: pip must not fetch
+# one of its own that nobody locked.
+runtime-lock: $(STAMP)  ## requirements-runtime.lock, out of requirements.lock
+	@echo hatchling | $(COMPILE) --constraint requirements.lock --extra uvloop pyproject.toml - -o requirements-runtime.lock
 
 # In an environment of its own, for it is no part of the program. It must reach the network: a green audit that looked
 # nothing up proves nothing, and audit_report.py fails it.

@@ -20,6 +20,7 @@ from packaging.version import Version
 
 ROOT: Final = Path(__file__).parents[1]
 LOCK: Final = (ROOT / "requirements.lock").read_text("utf-8")
+RUNTIME_LOCK: Final = (ROOT / "requirements-runtime.lock").read_text("utf-8")
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BOUNDS: Final = {(need := Requirement(text)).name: need for text in PROJECT["project"]["dependencies"]}
 
@@ -36,6 +37,12 @@ BEHIND: Final = {
     "multidict": "6.0",
     "yarl": "1.9",
 }
+
+
+def entries_of(lock: str) -> list[str]:
+    """Each package with its hashes; for which Python it is needed may differ between locks."""
+    entries = re.findall(r"^[a-z0-9](?:.*\\\n)*.*$", lock, flags=re.MULTILINE)
+    return [re.sub(r" ; .*(?= \\\n)", "", entry) for entry in entries]
 
 
 @pytest.mark.parametrize("name", FLOORS)
@@ -66,10 +73,21 @@ def test_what_is_installed_is_what_is_locked() -> None:
 
 
 def test_every_locked_file_has_its_hash_and_no_address() -> None:
-    entries = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.MULTILINE)[1:]
+    entries = entries_of(LOCK)
     assert len(entries) > 40
     assert not [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
     assert "://" not in LOCK
+
+
+def test_a_vm_gets_what_was_tested_and_nothing_that_tests() -> None:
+    """The same versions and hashes, so that audit and floors hold for it too; and what builds the program."""
+    assert set(entries_of(RUNTIME_LOCK)) <= set(entries_of(LOCK))
+    there, extra = pinned(RUNTIME_LOCK), PROJECT["project"]["optional-dependencies"]["uvloop"]
+    assert {*BOUNDS, *(Requirement(text).name for text in extra), "hatchling"} <= there.keys()
+    tools = [Requirement(text).name for group in PROJECT["dependency-groups"].values() for text in group]
+    assert set(tools) & there.keys() == {"hatchling"}
+    for document in ("README.md", "docs/operations.md"):
+        assert "-r requirements-runtime.lock\n" in (ROOT / document).read_text("utf-8")
 
 
 def test_the_parser_in_c_is_loaded() -> None:
