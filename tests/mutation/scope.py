@@ -13,10 +13,16 @@ PACKAGE: Final = Path(__file__).parents[2] / "leadenrich"
 
 _STATE_MACHINE: Final = "test_tidy.py::test_the_scripts_carry_out_the_state_machine_and_nothing_else"
 _STORE: Final = (
-    "store/test_verbs.py", "store/test_queue.py", "store/test_leases.py", "store/test_fences.py",
-    "store/test_pauses.py", "store/test_events_table.py",
+    "store/test_verbs.py", "store/test_contact_rows.py", "store/test_queue.py", "store/test_leases.py",
+    "store/test_fences.py", "store/test_pauses.py", "store/test_events_table.py",
 )  # fmt: skip
-_QUEUE: Final = (*_STORE, "store/test_batch.py", "store/test_cancelled.py", "store/test_views.py")
+_QUEUE: Final = (
+    *_STORE,
+    "store/test_batch.py",
+    "store/test_cancelled.py",
+    "store/test_views.py",
+    "store/test_memory.py",
+)
 
 
 def _store(*first: str) -> tuple[str, ...]:
