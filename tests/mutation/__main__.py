@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -14,9 +15,9 @@ from pathlib import Path
 
 from mutation.equivalents import equivalents, excuse_of
 from mutation.mutant import Mutant
-from mutation.nursery import Cradle, Failed, Run, ended, load_libraries, make_cradle, start
+from mutation.nursery import Cradle, Failed, Run, end, ended, load_libraries, make_cradle, start
 from mutation.report import Tried, holds, keep, part_of, survivor, table
-from mutation.scope import SCOPE, mutants_in
+from mutation.scope import SCOPE, mutants_in, pytest_arguments
 
 WITHIN_S_MIN = 40.0  # a busy machine is slow; only what hangs must meet it
 
@@ -48,32 +49,35 @@ def _sample(mutants: Sequence[Mutant], most: int, seed: int) -> list[Mutant]:
 def _limits_s(cradle: Cradle, files: Sequence[str]) -> dict[str, float]:
     """How long each file's tests may take with a fault: some times what they take without. Raises: Failed."""
     took: dict[frozenset[str], float] = {}
-    for tests in (SCOPE[file] for file in files):
-        if frozenset(tests) in took:
+    for arguments in map(pytest_arguments, files):
+        if frozenset(arguments) in took:
             continue
         began = time.monotonic()
-        [(_, verdict)] = ended([start(cradle, tests, 600.0)])
+        [(_, verdict)] = ended([start(cradle, arguments, 600.0)])
         if verdict != "survived":
             raise Failed(cradle.log.read_text())
-        took[frozenset(tests)] = time.monotonic() - began
-    return {file: max(WITHIN_S_MIN, 6 * took[frozenset(SCOPE[file])]) for file in files}
+        took[frozenset(arguments)] = time.monotonic() - began
+    return {file: max(WITHIN_S_MIN, 6 * took[frozenset(pytest_arguments(file))]) for file in files}
 
 
 def _all_tried(mutants: Sequence[Mutant], cradles: Sequence[Cradle], limits_s: dict[str, float]) -> Iterator[Tried]:
-    known, waiting, free, runs = equivalents(), list(reversed(mutants)), list(cradles), list[Run]()
-    while waiting or runs:
-        while waiting and free:
-            mutant = waiting.pop()
-            excuse = excuse_of(mutant, known)
-            if excuse is not None:
-                yield Tried(mutant, "survived", excuse)
-                continue
-            runs.append(start(free.pop(), SCOPE[mutant.file], limits_s[mutant.file], mutant))
-        for run, verdict in list(ended(runs)) if runs else ():
-            runs.remove(run)
-            free.append(run.cradle)
-            assert run.mutant is not None
-            yield Tried(run.mutant, verdict)
+    known = equivalents()
+    excused = {mutant: excuse for mutant in mutants if (excuse := excuse_of(mutant, known))}
+    yield from (Tried(mutant, "survived", excuse) for mutant, excuse in excused.items())
+    waiting, free, runs = [mutant for mutant in mutants if mutant not in excused], list(cradles), list[Run]()
+    try:
+        while waiting or runs:
+            while waiting and free:
+                mutant = waiting.pop()
+                runs.append(start(free.pop(), pytest_arguments(mutant.file), limits_s[mutant.file], mutant))
+            for run, verdict in list(ended(runs)):
+                runs.remove(run)
+                free.append(run.cradle)
+                assert run.mutant is not None
+                yield Tried(run.mutant, verdict)
+    finally:
+        for run in runs:
+            end(run)
 
 
 def _try_all(files: Sequence[str], arguments: argparse.Namespace) -> int:
@@ -106,6 +110,7 @@ def main() -> int:
         print(f"no file of {', '.join(SCOPE)}", file=sys.stderr)
         return 2
     os.nice(10)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended, too
     try:
         return _try_all(files, arguments)
     except Failed as failed:

@@ -80,18 +80,18 @@ def load_libraries() -> None:
         importlib.import_module(name)
 
 
-def start(cradle: Cradle, tests: Sequence[str], within_s: float, mutant: Mutant | None = None) -> Run:
-    """Without a mutant: as the package is."""
+def start(cradle: Cradle, arguments: Sequence[str], within_s: float, mutant: Mutant | None = None) -> Run:
+    """Pytest with these arguments. Without a mutant: the package as it is."""
     if mutant is not None:
         cradle.put(mutant, mutant.source)
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        _be_the_child(cradle, tests)
+        _be_the_child(cradle, arguments)
     return Run(pid, os.pidfd_open(pid), cradle, time.monotonic() + within_s, mutant)
 
 
-def _be_the_child(cradle: Cradle, tests: Sequence[str]) -> NoReturn:
+def _be_the_child(cradle: Cradle, arguments: Sequence[str]) -> NoReturn:
     status = 70
     try:
         os.setsid()  # so that a redis-server of its own can be ended with it
@@ -104,18 +104,18 @@ def _be_the_child(cradle: Cradle, tests: Sequence[str]) -> NoReturn:
             *(path for path in sys.path if not Path(path or ".").is_relative_to(ROOT / "tests")),
         ]
         sys.dont_write_bytecode = True
-        status = _run_pytest(cradle, tests)
+        status = _run_pytest(cradle, arguments)
     finally:
         sys.stdout.flush()
         os._exit(status)
 
 
-def _run_pytest(cradle: Cradle, tests: Sequence[str]) -> int:
+def _run_pytest(cradle: Cradle, arguments: Sequence[str]) -> int:
     import pytest
 
-    # Plain asserts: rewriting them costs more than it tells here. The embedded Redis runs the same scripts, slower.
-    options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "--hypothesis-seed=0", "-k", "not embedded"]
-    status = int(pytest.main([*options, *(f"tests/{name}" for name in tests)]))
+    # Plain asserts: rewriting them costs more than it tells here.
+    options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    status = int(pytest.main([*options, *arguments]))
     package = sys.modules.get("leadenrich")
     if package is not None and not str(package.__file__).startswith(str(cradle.tree)):
         return 71
@@ -129,11 +129,16 @@ def ended(runs: Sequence[Run]) -> Iterator[tuple[Run, Verdict]]:
     for run in runs:
         late = time.monotonic() >= run.deadline
         if run.handle in ready or late:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)  # what is left of it, too
-            status = os.waitstatus_to_exitcode(os.waitpid(run.pid, 0)[1])
-            os.close(run.handle)
-            yield run, _verdict(run, status, timed_out=run.handle not in ready)
+            yield run, _verdict(run, end(run), timed_out=run.handle not in ready)
+
+
+def end(run: Run) -> int:
+    """Its status. What is left of it ends, too: a redis-server of a test that was cut off."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(run.pid, 0)[1])
+    os.close(run.handle)
+    return status
 
 
 def _verdict(run: Run, status: int, *, timed_out: bool) -> Verdict:

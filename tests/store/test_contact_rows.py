@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from queue_desk import Desk, MakeDesk
 
+from leadenrich.config import QueueSettings
 from leadenrich.core.job import Lane
+from leadenrich.store.connection import Connection
+from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.queue import Queue
 from leadenrich.store.scripts import Script
 
+Lose = Callable[[Awaitable[object]], Awaitable[None]]
 A, B, C = "1 First St", "2 Second St", "3 Third St"
 
 
@@ -92,6 +97,11 @@ async def test_an_ignored_update_still_tells_the_time(desk: Desk, street: str) -
     assert (await desk.submit(street=B, kind="update", event_ms=9)).verb == "duplicate"
 
 
+async def test_an_event_of_no_known_time_is_never_too_late(desk: Desk) -> None:
+    await desk.new(street=A, event_ms=9)
+    assert (await desk.submit(street=B, kind="update", event_ms=0)).verb == "duplicate"
+
+
 async def test_an_update_without_an_address_forgets_none(desk: Desk) -> None:
     await desk.new(street=A, event_ms=1)
     assert (await desk.submit(street="", kind="update", event_ms=2)).why == "no address"
@@ -163,6 +173,77 @@ async def test_a_claim_asked_for_again_is_the_same_to_the_last_field(
         assert before == after
 
 
+@pytest.fixture
+def lose_the_answer(monkeypatch: pytest.MonkeyPatch) -> Lose:
+    """Redis does it, and says so to nobody."""
+    once = Script.__call__
+
+    async def call(script: Script, keys: Sequence[str], args: Sequence[object]) -> object:
+        await once(script, keys, args)
+        raise StoreUnavailable("the answer was lost")
+
+    async def lose(verb: Awaitable[object]) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Script, "__call__", call)
+            with pytest.raises(StoreUnavailable):
+                await verb
+
+    return lose
+
+
+async def test_a_claim_whose_answer_was_lost_is_given_again(desk: Desk, lose_the_answer: Lose) -> None:
+    ids = {await desk.new("c1"), await desk.new("c2")}
+    await desk.new("c3")
+    await lose_the_answer(desk.claim(2))
+    claims = await desk.claim(2)
+    assert {claim.job_id for claim in claims} == ids
+    assert {claim.attempt for claim in claims} == {1}
+    assert [claim.contact_id for claim in await desk.claim(2, running=2)] == ["c3"]
+
+
+async def test_a_claim_given_again_holds_nothing_that_is_another_s_by_now(
+    desk: Desk, make_desk: MakeDesk, lose_the_answer: Lose
+) -> None:
+    ids = {await desk.new("c1"), await desk.new("c2")}
+    await lose_the_answer(desk.claim(2))
+    for lease in await desk.queue.leases():
+        assert await desk.queue.reclaim(lease.job_id, lease.beat) == "reclaimed"
+    other = make_desk("w2")
+    first = await other.one()
+    assert await desk.claim(2) == []
+    await other.complete(first)
+    assert {first.job_id, (await other.one()).job_id} == ids
+
+
+async def test_deliveries_are_told_apart_by_their_keys(desk: Desk) -> None:
+    first, second = await desk.new("c1", key="wh:1"), await desk.new("c2", key="wh:2")
+    assert first != second
+    assert (await desk.submit("c1", key="wh:1")).job_id == first
+    assert (await desk.submit("c2", key="wh:2")).job_id == second
+
+
+async def test_each_of_several_trigger_tags_counts(connection: Connection) -> None:
+    queue = Queue(connection, QueueSettings(), worker="w1", trigger_tags=("One", "Two"))
+    desk = Desk(connection, queue)
+    await desk.new(tags=("one",))
+    await desk.complete(await desk.one())
+    assert (await desk.submit(kind="tags", tags=("one",))).verb == "ignored"
+    assert (await desk.submit(kind="tags", tags=("one", "TWO"))).verb == "queued"
+    assert (await desk.connection.execute("HGET", queue.keys.seen("loc1", "c1"), "tags")) == b",one,two,"
+
+
+async def test_updates_of_a_contact_never_seen_start_nothing_unless_asked_for(connection: Connection) -> None:
+    desk = Desk(connection, Queue(connection, QueueSettings(), worker="w1"))
+    assert (await desk.submit(kind="update")).verb == "ignored"
+
+
+async def test_a_deleted_contact_whose_job_is_at_work_is_remembered_for_half_a_year(desk: Desk) -> None:
+    await desk.new()
+    await desk.one()
+    await desk.submit(kind="delete")
+    assert await desk.connection.execute("PTTL", desk.keys.seen("loc1", "c1")) > 170 * 86_400_000
+
+
 async def test_an_id_that_waits_in_vain_is_not_taken(desk: Desk) -> None:
     """An id that waits although its job is gone, or is elsewhere by now."""
     await desk.connection.execute("LPUSH", desk.keys.wait_live, "nobody")
@@ -187,9 +268,9 @@ async def test_who_waits_behind_one_that_ended_unheard_goes_by_its_minute(desk: 
 
 async def test_suspects_are_tried_in_the_order_in_which_they_were_found(desk: Desk) -> None:
     ids = [await desk.new(f"c{number}") for number in range(3)]
-    await desk.claim(3)
-    for lease in await desk.queue.leases():
-        assert await desk.queue.reclaim(lease.job_id, lease.beat) == "reclaimed"
+    leases = {claim.job_id: 1_000_000.0 for claim in await desk.claim(3)}
+    for job_id in ids:
+        assert await desk.queue.reclaim(job_id, leases[job_id]) == "reclaimed"
     tried = []
     for _ in ids:
         claim = await desk.one()

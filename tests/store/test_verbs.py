@@ -3,64 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
+from leads import lead
 from queue_desk import Desk, MakeDesk
+from queue_traces import counts, events, is_woken, job_hash, leave
 
-from leadenrich.core.job import Claim, Lane, Outcome
+from leadenrich.core.job import Lane, Outcome
+from leadenrich.core.times import iso
+from leadenrich.store.job_id import new_job_id
+from leadenrich.store.queue import Grant, Lease, Receipt, Submission
 from leadenrich.store.switches import Switches
 
 HOUR_MS = 3_600_000
 WAYS_OUT = ["complete", "retry", "bury", "release", "reclaim"]
-
-
-async def job_hash(desk: Desk, job_id: str) -> dict[str, str]:
-    flat = await desk.connection.execute("HGETALL", desk.keys.job(job_id))
-    pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-    return {name.decode(): value.decode() for name, value in pairs}
-
-
-async def events(desk: Desk) -> list[dict[str, str]]:
-    entries = await desk.connection.execute("XRANGE", desk.keys.events, "-", "+")
-    told = []
-    for _, fields in entries:
-        pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
-        told.append({name.decode(): value.decode() for name, value in pairs})
-    return told
-
-
-async def counts(desk: Desk) -> dict[str, int]:
-    """Without what has come back to nothing."""
-    flat = await desk.connection.execute("HGETALL", desk.keys.counts)
-    pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-    return {name.decode(): int(value) for name, value in pairs if int(value)}
-
-
-async def marker(desk: Desk) -> list[tuple[str, float]]:
-    flat = await desk.connection.execute("ZRANGE", desk.keys.wake, 0, -1, "WITHSCORES")
-    pairs = flat if flat and isinstance(flat[0], list | tuple) else list(zip(flat[::2], flat[1::2], strict=True))
-    return [(name.decode(), float(score)) for name, score in pairs]
-
-
-async def is_woken(desk: Desk, verb: Awaitable[Any]) -> bool:
-    """Whether the verb leaves the marker that a sleeping worker waits on."""
-    await desk.connection.execute("DEL", desk.keys.wake)
-    await verb
-    return await marker(desk) == [("m", 0.0)]
-
-
-async def leave(desk: Desk, claim: Claim, way: str) -> None:
-    if way == "reclaim":
-        [lease] = await desk.queue.leases()
-        assert await desk.queue.reclaim(claim.job_id, lease.beat) == "reclaimed"
-    else:
-        verbs: dict[str, Callable[[Claim], Awaitable[Any]]] = {
-            "complete": desk.complete, "retry": desk.retry, "bury": desk.bury, "release": desk.release,
-        }  # fmt: skip
-        await verbs[way](claim)
 
 
 @pytest.mark.parametrize(
@@ -291,11 +249,16 @@ async def test_a_job_can_be_looked_at_without_being_taken(desk: Desk) -> None:
     seen = await desk.queue.peek(job_id)
     assert seen is not None
     assert (seen.job_id, seen.token, seen.lane, seen.location_id, seen.contact_id) == (job_id, "", "bulk", "loc1", "c7")
+    assert (await desk.queue.peek(job_id)) == seen
     assert (seen.attempt, seen.max_attempts, seen.stalled_count, seen.alone, seen.probe) == (0, 3, 0, False, False)
     assert (seen.lead.contact_id, seen.lead.kind, seen.steps, seen.rerun) == ("c7", "create", {}, True)
     assert seen.lead.first_name == "Ann"
     assert seen.created_ms == int((await job_hash(desk, job_id))["created"])
     assert await desk.dump() == before
+    await desk.connection.execute("HSET", desk.keys.job(job_id), "tries", 2, "stalls", 1)
+    later = await desk.queue.peek(job_id)
+    assert later is not None
+    assert (later.attempt, later.stalled_count) == (2, 1)
     assert await desk.queue.peek("nobody") is None
 
 
@@ -331,3 +294,46 @@ async def test_a_pause_says_since_when_until_when_and_why(desk: Desk) -> None:
     assert before <= int(since) <= await desk.time_ms()
     last = (await events(desk))[-1]
     assert (last["event"], last["job"], last["attempt"]) == ("provider_paused", "", "0")
+
+
+@pytest.mark.parametrize("kind", [Submission, Receipt, Grant, Lease], ids=lambda kind: kind.__name__)
+def test_what_goes_in_and_comes_out_cannot_be_changed(kind: type) -> None:
+    assert vars(kind)["__dataclass_params__"].frozen
+    assert "__slots__" in vars(kind)
+
+
+async def test_leads_that_travel_together_are_counted_and_answered_in_their_order(desk: Desk) -> None:
+    heard: list[int] = []
+    desk.queue.on_batch = heard.append
+    batch = [Submission(lead(f"c{number % 2}")) for number in range(3)]
+    first, second, third = await desk.queue.submit_all(batch)
+    assert [first.verb, second.verb, third.verb] == ["queued", "queued", "duplicate"]
+    assert third.job_id == first.job_id
+    assert heard == [3]
+
+
+async def test_a_job_is_named_by_the_time_it_came(desk: Desk) -> None:
+    before = time.time_ns() // 1_000_000
+    job_id = await desk.new()
+    assert new_job_id(before)[:9] <= job_id[:9] <= new_job_id(time.time_ns() // 1_000_000)[:9]
+
+
+async def test_a_job_handed_back_tells_why_and_until_when(desk: Desk) -> None:
+    await desk.new()
+    until_ms = await desk.time_ms() + HOUR_MS
+    await desk.release(await desk.one(), "throttled", until_ms)
+    last = (await events(desk))[-1]
+    assert (last["event"], json.loads(last["detail"])) == (
+        "throttled",
+        {"why": "throttled", "error": "later", "until": iso(until_ms)},
+    )
+
+
+async def test_a_job_taken_over_says_whose_intent_is_open(desk: Desk) -> None:
+    await desk.new()
+    claim = await desk.one()
+    await desk.queue.checkpoint(claim, "lookup")
+    [lease] = await desk.queue.leases()
+    assert await desk.queue.reclaim(claim.job_id, lease.beat) == "reclaimed"
+    step = (await desk.one()).steps["lookup"]
+    assert (step.by, step.ended_ms, step.result) == (claim.token, None, None)

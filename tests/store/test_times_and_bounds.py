@@ -1,0 +1,88 @@
+"""Settings are told in seconds and jobs, and hold so in Redis' milliseconds, whatever way a job ends."""
+
+from __future__ import annotations
+
+import pytest
+from queue_desk import Desk, MakeDesk
+from queue_traces import job_hash, leave, leave_by_death
+
+
+@pytest.mark.parametrize(("ago_s", "verb"), [(99_990, "duplicate"), (100_010, "queued")])
+async def test_the_duplicate_window_is_as_long_as_said(make_desk: MakeDesk, ago_s: int, verb: str) -> None:
+    desk = make_desk(dedup_window=100_000.0)
+    await desk.new()
+    made = await desk.time_ms() - ago_s * 1000
+    await desk.connection.execute("HSET", desk.keys.seen("loc1", "c1"), "made", made)
+    assert (await desk.submit()).verb == verb
+
+
+@pytest.mark.parametrize(("ago_s", "goes_back"), [(99_990, True), (100_010, False)])
+async def test_the_throttle_deadline_is_as_long_as_said(make_desk: MakeDesk, ago_s: int, goes_back: bool) -> None:
+    desk = make_desk(throttle_deadline=100_000.0)
+    job_id = await desk.new()
+    claim = await desk.one()
+    first = await desk.time_ms() - ago_s * 1000
+    await desk.connection.execute("HSET", desk.keys.job(job_id), "throttled", first)
+    assert await desk.release(claim, "throttled", first) is goes_back
+
+
+@pytest.mark.parametrize("end", ["complete", "bury", "cancel", "delete", "stall"])
+async def test_the_lead_is_kept_as_long_as_said_after_its_job_ended(make_desk: MakeDesk, end: str) -> None:
+    desk = make_desk(payload_retention=100.0, max_stalled=0)
+    job_id = await desk.new()
+    claim = await desk.one()
+    await desk.queue.checkpoint(claim, "lookup", result=b"r")
+    await desk.release(claim)
+    if end == "cancel":
+        await desk.queue.cancel(job_id, by="ann")
+    elif end == "delete":
+        await desk.submit(kind="delete")
+    elif end == "stall":
+        for _ in range(3):
+            await leave_by_death(desk)
+    else:
+        await leave(desk, await desk.one(), end)
+    for key in (desk.keys.load(job_id), desk.keys.steps(job_id)):
+        assert 90_000 < await desk.connection.execute("PTTL", key) <= 100_000
+
+
+@pytest.mark.parametrize("end", ["bury", "cancel", "delete", "stall"])
+async def test_no_more_failed_jobs_are_kept_than_said_however_they_ended(make_desk: MakeDesk, end: str) -> None:
+    desk = make_desk(keep_failed=1, max_stalled=0)
+    first = await desk.new("c1")
+    await desk.bury(await desk.one())
+    second = await desk.new("c2")
+    if end == "cancel":
+        await desk.queue.cancel(second, by="ann")
+    elif end == "delete":
+        await desk.submit("c2", kind="delete")
+    elif end == "stall":
+        for _ in range(3):
+            await leave_by_death(desk)
+    else:
+        await leave(desk, await desk.one(), end)
+    assert await desk.views.job(first) is None
+    assert await desk.state(second) == "FAILED_FINAL"
+
+
+async def test_the_lease_of_the_suspects_place_is_as_long_as_said(make_desk: MakeDesk) -> None:
+    desk = make_desk(lease=7.0)
+    await desk.new()
+    await leave_by_death(desk)
+    before = await desk.time_ms()
+    assert (await desk.grant(running=1)).hold == "drain"
+    until = int(await desk.connection.execute("HGET", desk.keys.meta, "suspect_until"))
+    assert before + 7_000 <= until <= await desk.time_ms() + 7_000
+
+
+async def test_a_delay_of_seconds_is_waited_out(desk: Desk) -> None:
+    job_id = await desk.new()
+    before = await desk.time_ms()
+    await desk.retry(await desk.one(), delay_s=45.0)
+    due = int((await job_hash(desk, job_id))["next"])
+    assert before + 45_000 <= due <= await desk.time_ms() + 45_000
+    assert float(await desk.connection.execute("ZSCORE", desk.keys.sched, job_id)) == due
+    earliest = await desk.time_ms()
+    grant = await desk.grant()
+    assert grant.next_s is not None
+    assert due - await desk.time_ms() <= round(grant.next_s * 1000) <= due - earliest
