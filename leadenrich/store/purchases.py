@@ -73,6 +73,7 @@ class Purchases:
         self._source = source
         self._settings = settings
         self._flight_s = flight_s
+        self._lost: dict[str, float] = {}  # processes that lost a job to this one, and when it first met their mark
         self._worker = worker or f"{secrets.token_hex(8)}/0"
         self._on_credit = on_credit
         self._on_cached = on_cached
@@ -129,9 +130,15 @@ class Purchases:
             now = time.monotonic()
             if packed[0].decode() != holder:
                 holder, since = packed[0].decode(), now
-            # The job's own earlier run may only sleep, and its answer be on the way; but no call takes longer.
-            ours = holder.rpartition(":")[0] == former
-            gone = holder if now - since >= (self._settings.timeout if ours else self._flight_s) else ""
+            # The job's own earlier run may only sleep, and its answer be on the way; but no call takes longer. Once
+            # waited for, none of that process's is: its jobs come back one after the other, and each would wait.
+            if former and holder.rpartition(":")[0] == former:
+                over = now - self._lost.setdefault(former, began) >= self._settings.timeout
+            else:
+                over = now - since >= self._flight_s
+            if over and gone != holder:
+                gone = holder
+                continue
             if now > deadline:
                 raise Transient("another daemon's look-up of the same address did not end", provider=self._source.name)
             await asyncio.sleep(FLIGHT_LOOK_S)
