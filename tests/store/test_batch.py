@@ -100,5 +100,7 @@ async def test_when_the_sender_itself_is_ended_nobody_waits_for_ever() -> None:
         await sent[0]
     with pytest.raises(asyncio.CancelledError):
         await waiting[0]
+    with pytest.raises(asyncio.CancelledError):
+        await sender  # who ended it must hear that it ended so
     line.gate.set()
     assert await asyncio.gather(*line.put(3)) == [30]

@@ -6,6 +6,8 @@ import pytest
 from queue_desk import Desk, MakeDesk
 from queue_traces import job_hash, leave, leave_by_death
 
+from leadenrich.store.switches import Switches
+
 
 @pytest.mark.parametrize(("ago_s", "verb"), [(99_990, "duplicate"), (100_010, "queued")])
 async def test_the_duplicate_window_is_as_long_as_said(make_desk: MakeDesk, ago_s: int, verb: str) -> None:
@@ -86,3 +88,28 @@ async def test_a_delay_of_seconds_is_waited_out(desk: Desk) -> None:
     grant = await desk.grant()
     assert grant.next_s is not None
     assert due - await desk.time_ms() <= round(grant.next_s * 1000) <= due - earliest
+
+
+async def test_a_restarted_worker_hears_what_became_of_each_lease(make_desk: MakeDesk) -> None:
+    """Of its own name, an earlier boot: the second death alone at one place ends the job where none is allowed."""
+    words = []
+    desk = make_desk(max_stalled=0)
+    job_id = await desk.new()
+    for _ in range(3):
+        assert len(await desk.claim()) == 1
+        desk = make_desk(max_stalled=0)
+        words.append(await desk.queue.takeover())
+    assert words == [{job_id: "reclaimed"}, {job_id: "reclaimed"}, {job_id: "condemned"}]
+    assert await desk.queue.takeover() == {}
+
+
+async def test_a_pause_that_changes_nothing_is_no_news(desk: Desk) -> None:
+    switches = Switches(desk.connection, desk.keys)
+    until_ms = await desk.time_ms() + 60_000
+    assert await switches.pause_provider("ghl:loc1", "throttle", "429", until_ms=until_ms)
+    assert not await switches.pause_provider("ghl:loc1", "throttle", "429", until_ms=until_ms - 1)
+    assert not await switches.pause_provider("ghl:loc1", "throttle", "429", until_ms=until_ms + 1)
+    assert await switches.pause_provider("ghl:loc1", "operator", "by hand")
+    assert not await switches.pause_provider("ghl:loc1", "throttle", "429", until_ms=until_ms)
+    assert await switches.resume_provider("ghl:loc1", why="by hand")
+    assert not await switches.resume_provider("ghl:loc1", why="by hand")
