@@ -72,6 +72,19 @@ async def test_an_error_is_told_to_all_who_travelled_and_to_nobody_else() -> Non
     assert await asyncio.gather(*second) == [30]
 
 
+async def test_answers_that_are_too_few_are_nobody_s() -> None:
+    """Which of them is missing nobody knows: rather none than another's."""
+
+    async def send(items: Sequence[int]) -> list[int]:
+        return list(items)[1:]
+
+    batcher: Batcher[int, int] = Batcher(send, most=10)
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(batcher(1), batcher(2), return_exceptions=True)
+    assert [str(answer) for answer in answers] == ["2 items sent, 1 answers came"] * 2
+    assert {type(answer) for answer in answers} == {RuntimeError}
+
+
 async def test_one_who_gives_up_waiting_takes_nobody_along() -> None:
     line = Line()
     tasks = line.put(1)

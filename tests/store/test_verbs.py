@@ -12,6 +12,7 @@ from queue_desk import Desk, MakeDesk
 from queue_traces import counts, events, is_woken, job_hash, leave
 
 from leadenrich.core.job import Lane, Outcome
+from leadenrich.core.retry import Failure, Release
 from leadenrich.core.times import iso
 from leadenrich.store.job_id import new_job_id
 from leadenrich.store.queue import Grant, Lease, Receipt, Submission
@@ -300,6 +301,22 @@ async def test_a_pause_says_since_when_until_when_and_why(desk: Desk) -> None:
 def test_what_goes_in_and_comes_out_cannot_be_changed(kind: type) -> None:
     assert vars(kind)["__dataclass_params__"].frozen
     assert "__slots__" in vars(kind)
+
+
+def test_what_is_not_said_is_plain() -> None:
+    receipt, submission = Receipt("queued", "j"), Submission(lead())
+    assert (receipt.why, receipt.spooled) == ("", False)
+    assert (submission.lane, submission.delivery_key, submission.job_id) == (Lane.LIVE, "", "")
+
+
+async def test_a_job_that_waits_for_no_provider_is_held_by_none(desk: Desk) -> None:
+    """Else resuming one of that name would let it go before its time."""
+    job_id = await desk.new()
+    ending = Release("throttled", await desk.time_ms() + HOUR_MS, Failure("429"))
+    assert await desk.queue.release(await desk.one(), ending)
+    job = await job_hash(desk, job_id)
+    assert "next" in job
+    assert "held" not in job
 
 
 async def test_leads_that_travel_together_are_counted_and_answered_in_their_order(desk: Desk) -> None:
