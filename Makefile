@@ -6,14 +6,15 @@ STAMP := $(VENV)/.stamp
 
 SEEDS ?= 1000
 MINUTES ?= 10
+JOBS ?= 2
 
-.PHONY: run test simulate mutate check lint types imports lock runtime-lock audit clean
+.PHONY: run test chaos simulate mutate check lint types imports lock runtime-lock audit clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
 
-test: $(STAMP)  ## every test; needs redis-server on PATH or the wheel in requirements.lock
-	@$(BIN)/python -m pytest
+test: $(STAMP)  ## every test, JOBS=2 files at a time; needs redis-server on PATH or the wheel in requirements.lock
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 simulate: $(STAMP)  ## SEEDS=1000 worlds of MINUTES=10 that fail by seed; SEED=n tells one of them step by step
 	@PYTHONPATH=tests PYTHONHASHSEED=0 $(BIN)/python -m simulation --minutes $(MINUTES) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
