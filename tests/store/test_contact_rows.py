@@ -244,6 +244,32 @@ async def test_a_deleted_contact_whose_job_is_at_work_is_remembered_for_half_a_y
     assert await desk.connection.execute("PTTL", desk.keys.seen("loc1", "c1")) > 170 * 86_400_000
 
 
+async def test_a_suspect_that_had_to_wait_is_still_one_when_its_time_has_come(desk: Desk) -> None:
+    job_id = await desk.new()
+    await desk.one()
+    [lease] = await desk.queue.leases()
+    assert await desk.queue.reclaim(job_id, lease.beat) == "reclaimed"
+    await desk.release(await desk.one(), "throttled", await desk.time_ms() + 60_000)
+    await desk.new("c2", street=B)
+    await desk.make_due(job_id)
+    [claim] = await desk.claim(5)
+    assert (claim.job_id, claim.alone) == (job_id, True)
+
+
+async def test_a_lead_told_again_still_tells_the_time(desk: Desk) -> None:
+    await desk.new(street=A, event_ms=1)
+    assert (await desk.submit(street=A, event_ms=9)).verb == "duplicate"
+    assert (await desk.submit(street=B, kind="update", event_ms=5)).verb == "ignored"
+
+
+async def test_a_job_that_ended_is_not_held(desk: Desk) -> None:
+    await desk.new()
+    claim = await desk.one()
+    [lease] = await desk.queue.leases()
+    await desk.complete(claim)
+    assert await desk.queue.reclaim(claim.job_id, lease.beat) == "missing"
+
+
 async def test_an_id_that_waits_in_vain_is_not_taken(desk: Desk) -> None:
     """An id that waits although its job is gone, or is elsewhere by now."""
     await desk.connection.execute("LPUSH", desk.keys.wait_live, "nobody")
