@@ -113,7 +113,7 @@ class Purchases:
     async def _across_processes(
         self, address: NormalAddress, location_id: str, steps: Steps, step: str, former: str
     ) -> tuple[LookupAnswer, bool]:
-        """`former` is the process of this job's earlier run, which lost its lease over this purchase; "" none."""
+        """`former` is the process of this job's earlier run, behind a `!` if it is surely dead; "" none."""
         record, flight = property_keys(self._source.name, address.key)
         owner = f"{self._worker}:{secrets.token_hex(8)}"
         began = since = time.monotonic()
@@ -132,8 +132,8 @@ class Purchases:
                 holder, since = packed[0].decode(), now
             # The job's own earlier run may only sleep, and its answer be on the way; but no call takes longer. Once
             # waited for, none of that process's is: its jobs come back one after the other, and each would wait.
-            if former and holder.rpartition(":")[0] == former:
-                over = now - self._lost.setdefault(former, began) >= self._settings.timeout
+            if former and holder.rpartition(":")[0] == former.lstrip("!"):
+                over = former[0] == "!" or now - self._lost.setdefault(former, began) >= self._settings.timeout
             else:
                 over = now - since >= self._flight_s
             if over and gone != holder:

@@ -233,6 +233,26 @@ async def test_a_restarted_worker_takes_back_its_own_leases_at_once(desk: Desk, 
     assert await again.queue.takeover() == {}  # its own boot's leases are alive
 
 
+async def test_a_takeover_tells_that_the_one_who_meant_to_buy_is_dead(desk: Desk, make_desk: MakeDesk) -> None:
+    """Silence, as another daemon sees it, proves less: it may only sleep."""
+    for contact in ("c1", "c2"):
+        await desk.new(contact)
+    for claim in await desk.claim(2):
+        await desk.queue.checkpoint(claim, "lookup", paid=True)
+    [silent, dead] = await desk.queue.leases()
+    assert await desk.queue.reclaim(silent.job_id, silent.beat) == "reclaimed"
+    again = make_desk("w1")
+    assert await again.queue.takeover() == {dead.job_id: "reclaimed"}
+    by = {}
+    for _ in range(2):
+        claim = await again.one()
+        by[claim.job_id] = claim.steps["lookup"].by
+        assert (await again.queue.checkpoint(claim, "lookup", paid=True)).unknown == 1
+        await again.complete(claim)
+    assert by[silent.job_id].startswith(f"{desk.queue.owner}:")
+    assert by[dead.job_id].startswith(f"!{desk.queue.owner}:")
+
+
 async def test_a_worker_name_may_hold_any_sign(make_desk: MakeDesk) -> None:
     desk = make_desk("host.example/blue:8080")
     job_id = await desk.new()

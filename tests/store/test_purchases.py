@@ -323,6 +323,16 @@ async def test_a_dead_run_of_the_same_job_is_waited_for_only_as_long_as_a_call_t
     assert await stranger == (RECORD, True), "another job waits, and gets what was bought"
 
 
+async def test_a_process_known_to_be_dead_is_not_waited_for(open_shop: OpenShop) -> None:
+    shop, began = open_shop(timeout=30.0), asyncio.get_running_loop().time()
+    flight = property_keys("realestateapi", HOME.key)[1]
+    await shop.connection.execute("SET", flight, "host:8080/0a1b:mark", "PX", 30_000)
+    notes = Notes()
+    notes.known["lookup"] = StepRecord("lookup", 1, by="!host:8080/0a1b:7")
+    assert await shop.buy(notes) == (RECORD, False)
+    assert asyncio.get_running_loop().time() - began < 5
+
+
 async def test_a_dead_process_is_waited_for_once_for_all_its_purchases(open_shop: OpenShop) -> None:
     """Its jobs come back one after the other: five look-ups cut off must not cost five waits."""
     shop, began = open_shop(timeout=0.5), asyncio.get_running_loop().time()
