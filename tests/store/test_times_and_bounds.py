@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from queue_desk import Desk, MakeDesk
-from queue_traces import job_hash, leave, leave_by_death
+from queue_traces import counts, job_hash, leave, leave_by_death
 
 from leadenrich.store.switches import Switches
 
@@ -65,6 +65,8 @@ async def test_no_more_failed_jobs_are_kept_than_said_however_they_ended(make_de
         await leave(desk, await desk.one(), end)
     assert await desk.views.job(first) is None
     assert await desk.state(second) == "FAILED_FINAL"
+    counted = await counts(desk)
+    assert {name: number for name, number in counted.items() if name.startswith("live:")} == {"live:FAILED_FINAL": 1}
 
 
 async def test_the_lease_of_the_suspects_place_is_as_long_as_said(make_desk: MakeDesk) -> None:
