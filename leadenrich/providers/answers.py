@@ -23,7 +23,6 @@ RETRY_AFTER_S_MAX: Final = 3600.0
 MESSAGE_CHARS_MAX: Final = 300
 SECRET_CHARS_MIN: Final = 4
 
-_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
 _PHONE = re.compile(r"\+?\d[\d ().-]{7,}\d")
 
