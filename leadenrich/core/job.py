@@ -98,7 +98,7 @@ class StepRecord:
     `ended_ms` is None while the step's intent has no result: the process may have died in the call.
     `result` is what the step itself wrote, opaque to everybody else. `unknown` counts the runs that died between
     intent and result: whether their effect happened nobody knows. `by` is the lease token of the run that wrote an
-    intent which is still open, behind a `!` where its process is known to be dead and not only silent.
+    intent which is still open.
     """
 
     name: str

@@ -19,6 +19,7 @@ from leadenrich.enrich.rules import compile_rules
 from leadenrich.providers.ghl import Ghl, provider_name
 from leadenrich.providers.pace import Pace, Turnstile
 from leadenrich.providers.realestateapi import RealEstateApi
+from leadenrich.store.boots import Boots
 from leadenrich.store.connection import Connection
 from leadenrich.store.limiter import SharedPace
 from leadenrich.store.purchases import Purchases
@@ -107,6 +108,7 @@ def open_vendors(
         config.realestateapi,
         flight_s=config.realestateapi.timeout + turn_s(config) + 15,
         worker=queue.owner,
+        is_over=Boots(connection, queue.keys).is_over,
         on_credit=metrics.credits.inc,
         on_cached=metrics.cache_hits.inc,
     )

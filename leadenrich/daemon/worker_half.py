@@ -19,6 +19,7 @@ from leadenrich.daemon.clock import process_start
 from leadenrich.daemon.reporter import Reporter
 from leadenrich.daemon.vendors import Vendors, open_vendors, turn_s
 from leadenrich.enrich.needs import Clock
+from leadenrich.store.boots import Boots
 from leadenrich.store.connection import Connection
 from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
@@ -80,6 +81,7 @@ class WorkerHalf:
 
     async def take_up(self, locations: Iterable[str]) -> None:
         """What an earlier boot left is taken over, what a first job would load is loaded. Raises: StoreUnavailable."""
+        await Boots(self._connection, self._queue.keys).announce(self._queue.owner)
         for job_id, word in (await self._queue.takeover()).items():
             await self._reclaimed(job_id, word)
         await asyncio.to_thread(warm)

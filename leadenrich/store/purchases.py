@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -53,6 +53,10 @@ class Steps(Protocol):
     async def record(self, name: str, result: bytes, *, cached: bool = False, credits: int = 0) -> None: ...
 
 
+async def _unknown(process: str) -> bool:
+    return False
+
+
 class Purchases:
     """`flight_s` bounds how long one purchase may take, waiting for the rate included, before others buy themselves.
 
@@ -67,6 +71,7 @@ class Purchases:
         *,
         flight_s: float,
         worker: str = "",
+        is_over: Callable[[str], Awaitable[bool]] = _unknown,
         on_credit: Callable[[int], None] = lambda credits: None,
         on_cached: Callable[[], None] = lambda: None,
     ) -> None:
@@ -74,6 +79,7 @@ class Purchases:
         self._settings = settings
         self._flight_s = flight_s
         self._lost: dict[str, float] = {}  # processes that lost a job to this one, and when it first met their mark
+        self._is_over = is_over
         self._worker = worker or f"{secrets.token_hex(8)}/0"
         self._on_credit = on_credit
         self._on_cached = on_cached
@@ -113,7 +119,7 @@ class Purchases:
     async def _across_processes(
         self, address: NormalAddress, location_id: str, steps: Steps, step: str, former: str
     ) -> tuple[LookupAnswer, bool]:
-        """`former` is the process of this job's earlier run, behind a `!` if it is surely dead; "" none."""
+        """`former` is the process of this job's earlier run, which lost its lease over this purchase; "" none."""
         record, flight = property_keys(self._source.name, address.key)
         owner = f"{self._worker}:{secrets.token_hex(8)}"
         began = since = time.monotonic()
@@ -132,8 +138,9 @@ class Purchases:
                 holder, since = packed[0].decode(), now
             # The job's own earlier run may only sleep, and its answer be on the way; but no call takes longer. Once
             # waited for, none of that process's is: its jobs come back one after the other, and each would wait.
-            if former and holder.rpartition(":")[0] == former.lstrip("!"):
-                over = former[0] == "!" or now - self._lost.setdefault(former, began) >= self._settings.timeout
+            if former and holder.rpartition(":")[0] == former:
+                waited_s = now - self._lost.setdefault(former, began)
+                over = waited_s >= self._settings.timeout or await self._is_over(former)
             else:
                 over = now - since >= self._flight_s
             if over and gone != holder:

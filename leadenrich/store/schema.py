@@ -16,7 +16,7 @@
 | `ev` | STREAM | about 10,000 entries | the events |
 | `counts` | HASH | permanent, bounded by names | jobs by lane and state; totals |
 | `meta` | HASH | permanent, bounded by names | what is paused and why, schema version |
-| `workers` | HASH | permanent, one entry a worker name | last claim and beat of each daemon |
+| `workers` | HASH | permanent, one entry a worker name | last claim, beat and boot of each daemon |
 
 Outside the queue's slot, each with a tag of its own: `le:{prop:<provider>:v1:<hash>}:record` and `:flight`,
 `le:{credits:<provider>}:<day>`, `le:spending:{credits:<provider>}:<request>` (a minute), `le:{pace:<provider>}:next`,

@@ -6,6 +6,7 @@ import pytest
 from queue_desk import Desk, MakeDesk
 
 from leadenrich.core.job import Claim
+from leadenrich.store.boots import Boots
 
 
 async def die(desk: Desk) -> None:
@@ -233,24 +234,14 @@ async def test_a_restarted_worker_takes_back_its_own_leases_at_once(desk: Desk, 
     assert await again.queue.takeover() == {}  # its own boot's leases are alive
 
 
-async def test_a_takeover_tells_that_the_one_who_meant_to_buy_is_dead(desk: Desk, make_desk: MakeDesk) -> None:
-    """Silence, as another daemon sees it, proves less: it may only sleep."""
-    for contact in ("c1", "c2"):
-        await desk.new(contact)
-    for claim in await desk.claim(2):
-        await desk.queue.checkpoint(claim, "lookup", paid=True)
-    [silent, dead] = await desk.queue.leases()
-    assert await desk.queue.reclaim(silent.job_id, silent.beat) == "reclaimed"
-    again = make_desk("w1")
-    assert await again.queue.takeover() == {dead.job_id: "reclaimed"}
-    by = {}
-    for _ in range(2):
-        claim = await again.one()
-        by[claim.job_id] = claim.steps["lookup"].by
-        assert (await again.queue.checkpoint(claim, "lookup", paid=True)).unknown == 1
-        await again.complete(claim)
-    assert by[silent.job_id].startswith(f"{desk.queue.owner}:")
-    assert by[dead.job_id].startswith(f"!{desk.queue.owner}:")
+async def test_of_a_workers_boots_all_but_the_latest_are_over(desk: Desk, make_desk: MakeDesk) -> None:
+    boots, again = Boots(desk.connection, desk.keys), make_desk("w1")
+    await boots.announce(desk.queue.owner)
+    assert not await boots.is_over(desk.queue.owner)
+    await boots.announce(again.queue.owner)
+    assert await boots.is_over(desk.queue.owner)
+    assert not await boots.is_over(again.queue.owner)
+    assert not await boots.is_over("never/seen"), "who is only silent may sleep"
 
 
 async def test_a_worker_name_may_hold_any_sign(make_desk: MakeDesk) -> None:

@@ -15,10 +15,11 @@ from leadenrich.core.address import NormalAddress
 from leadenrich.core.errors import LostLease, Permanent, ProviderOut, Throttled, Transient
 from leadenrich.core.job import Reason, StepRecord
 from leadenrich.core.property import BadAddress, Found, LookupAnswer, NoMatch
+from leadenrich.store.boots import Boots
 from leadenrich.store.connection import Connection
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.purchases import Purchases
-from leadenrich.store.schema import property_keys
+from leadenrich.store.schema import Keys, property_keys
 
 HOME = NormalAddress("742", "EVERGREEN TER", "", "SPRINGFIELD", "IL", "62704")
 RECORD = Found({"data": {"id": 1, "note": "é", "none": None, "list": []}}, "1")
@@ -323,13 +324,18 @@ async def test_a_dead_run_of_the_same_job_is_waited_for_only_as_long_as_a_call_t
     assert await stranger == (RECORD, True), "another job waits, and gets what was bought"
 
 
-async def test_a_process_known_to_be_dead_is_not_waited_for(open_shop: OpenShop) -> None:
-    shop, began = open_shop(timeout=30.0), asyncio.get_running_loop().time()
+async def test_a_process_whose_worker_was_restarted_is_not_waited_for(connection: Connection, seller: Seller) -> None:
+    """It is dead, and not only silent: what it meant to buy it buys no more."""
+    boots = Boots(connection, Keys("q"))
+    await boots.announce("host:8080/0a1b")
+    await boots.announce("host:8080/2c3d")
+    settings = RealEstateApiSettings(timeout=30.0)
+    purchases = Purchases(connection, seller, settings, flight_s=60, worker="other/1", is_over=boots.is_over)
     flight = property_keys("realestateapi", HOME.key)[1]
-    await shop.connection.execute("SET", flight, "host:8080/0a1b:mark", "PX", 30_000)
-    notes = Notes()
-    notes.known["lookup"] = StepRecord("lookup", 1, by="!host:8080/0a1b:7")
-    assert await shop.buy(notes) == (RECORD, False)
+    await connection.execute("SET", flight, "host:8080/0a1b:mark", "PX", 60_000)
+    notes, began = Notes(), asyncio.get_running_loop().time()
+    notes.known["lookup"] = StepRecord("lookup", 1, by="host:8080/0a1b:7")
+    assert await purchases.buy(HOME, location_id="loc1", steps=notes, step="lookup") == (RECORD, False)
     assert asyncio.get_running_loop().time() - began < 5
 
 

@@ -46,12 +46,6 @@ if f[7] then
   redis.call("HSET", job_key, "place", int(place))
 end
 local job = { contact = f[2], location = f[3], lane = f[4], tries = tries }
-if beat == "" then  -- surely dead, not only silent: what it meant to do it does no more
-  for _, field in ipairs(redis.call("HKEYS", steps)) do
-    local by = string.find(field, ":token", 1, true) and redis.call("HGET", steps, field)
-    if by and string.sub(by, 1, 1) ~= "!" then redis.call("HSET", steps, field, "!" .. by) end
-  end
-end
 redis.call("ZREM", lease, id)
 redis.call("HSET", job_key, "stalls", stalls, "tries", tries, "op", request)
 redis.call("HDEL", job_key, "token", "alone")
