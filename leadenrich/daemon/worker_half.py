@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -21,6 +22,7 @@ from leadenrich.daemon.vendors import Vendors, open_vendors, turn_s
 from leadenrich.enrich.needs import Clock
 from leadenrich.store.boots import Boots
 from leadenrich.store.connection import Connection
+from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
 from leadenrich.telemetry.health import Health
@@ -81,7 +83,10 @@ class WorkerHalf:
 
     async def take_up(self, locations: Iterable[str]) -> None:
         """What an earlier boot left is taken over, what a first job would load is loaded. Raises: StoreUnavailable."""
-        await Boots(self._connection, self._queue.keys).announce(self._queue.owner)
+        # A full Redis takes no new key, and a daemon that starts then must still work off what waits: without the
+        # word, others only wait longer for what this worker's dead boot meant to buy.
+        with contextlib.suppress(StoreUnavailable):
+            await Boots(self._connection, self._queue.keys).announce(self._queue.owner)
         for job_id, word in (await self._queue.takeover()).items():
             await self._reclaimed(job_id, word)
         await asyncio.to_thread(warm)
