@@ -136,19 +136,25 @@ class Purchases:
             now = time.monotonic()
             if packed[0].decode() != holder:
                 holder, since = packed[0].decode(), now
-            # The job's own earlier run may only sleep, and its answer be on the way; but no call takes longer. Once
-            # waited for, none of that process's is: its jobs come back one after the other, and each would wait.
-            if former and holder.rpartition(":")[0] == former:
-                waited_s = now - self._lost.setdefault(former, began)
-                over = waited_s >= self._settings.timeout or await self._is_over(former)
-            else:
-                over = now - since >= self._flight_s
+            over = now - since >= self._flight_s or await self._gives_up(holder.rpartition(":")[0], former, began)
             if over and gone != holder:
                 gone = holder
                 continue
             if now > deadline:
                 raise Transient("another daemon's look-up of the same address did not end", provider=self._source.name)
             await asyncio.sleep(FLIGHT_LOOK_S)
+
+    async def _gives_up(self, process: str, former: str, began: float) -> bool:
+        """Whether nothing more is to be hoped for from the process that buys: it is dead, or silent for too long.
+
+        The job's own earlier run may only sleep, and its answer be on the way; but no call takes longer than its
+        timeout. That process is waited for once: its jobs come back one after the other, and each would wait.
+        """
+        if former and process == former:
+            first_met = self._lost.setdefault(former, began)
+            if time.monotonic() - first_met >= self._settings.timeout:
+                return True
+        return await self._is_over(process)
 
     async def _buy_now(
         self, address: NormalAddress, location_id: str, steps: Steps, step: str, owner: str

@@ -22,7 +22,8 @@ class Crew:
         self._away: list[tuple[DaemonProcess, int]] = []  # and for how many kills more
 
     def _up(self) -> list[DaemonProcess]:
-        return [it for it in self._fleet if it.running and it.said("ready")]
+        starting = {path for path, task in self._starting.items() if not task.done()}
+        return [it for it in self._fleet if str(it.path) not in starting and it.running and it.said("ready")]
 
     async def victim(self) -> DaemonProcess:
         await until(self._up, "a daemon is up", within_s=60)
