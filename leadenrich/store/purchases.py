@@ -78,7 +78,7 @@ class Purchases:
         self._source = source
         self._settings = settings
         self._flight_s = flight_s
-        self._lost: dict[str, float] = {}  # processes that lost a job to this one, and when it first met their mark
+        self._lost: dict[str, tuple[float, float]] = {}  # processes that lost a job to this one: first, last time met
         self._is_over = is_over
         self._worker = worker or f"{secrets.token_hex(8)}/0"
         self._on_credit = on_credit
@@ -148,11 +148,16 @@ class Purchases:
         """Whether nothing more is to be hoped for from the process that buys: it is dead, or silent for too long.
 
         The job's own earlier run may only sleep, and its answer be on the way; but no call takes longer than its
-        timeout. That process is waited for once: its jobs come back one after the other, and each would wait.
+        timeout. That process is waited for once: its jobs come back one after the other, and each would wait. After a
+        while without one it counts anew: it may have woken meanwhile, and sleep again.
         """
         if former and process == former:
-            first_met = self._lost.setdefault(former, began)
-            if time.monotonic() - first_met >= self._settings.timeout:
+            now = time.monotonic()
+            first_met, last_met = self._lost.get(former, (began, began))
+            if began - last_met > self._settings.timeout:
+                first_met = began
+            self._lost[former] = first_met, now
+            if now - first_met >= self._settings.timeout:
                 return True
         return await self._is_over(process)
 

@@ -351,6 +351,22 @@ async def test_a_dead_process_is_waited_for_once_for_all_its_purchases(open_shop
     assert 0.5 <= asyncio.get_running_loop().time() - began < 1.5
 
 
+async def test_a_process_that_slept_before_is_waited_for_again(open_shop: OpenShop) -> None:
+    """It woke meanwhile and sleeps again: its answer may be on the way as before."""
+    shop, waits = open_shop(timeout=0.4), []
+    for number in range(2):
+        home = replace(HOME, house=str(number))
+        flight = property_keys("realestateapi", home.key)[1]
+        await shop.connection.execute("SET", flight, f"host:8080/0a1b:mark{number}", "PX", 30_000)
+        notes = Notes()
+        notes.known["lookup"] = StepRecord("lookup", 1, by=f"host:8080/0a1b:{number}")
+        began = asyncio.get_running_loop().time()
+        await shop.buy(notes, home)
+        waits.append(asyncio.get_running_loop().time() - began)
+        await asyncio.sleep(0.6)  # longer than a call takes, without a job of its
+    assert min(waits) >= 0.4
+
+
 # --- the budget ----------------------------------------------------------------------------------------------------
 
 
