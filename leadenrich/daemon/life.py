@@ -130,6 +130,7 @@ async def _run(
     report = Reporter(metrics)
     depth = DepthGauge(Views(connection, queue.keys))
     metrics.watch_queue(depth.shown)
+    metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
     connection.on_script = lambda verb, seconds: metrics.redis_seconds.labels(verb=verb).observe(seconds)
     connection.on_error = metrics.redis_errors.inc
     queue.on_batch = metrics.enqueue_batch_jobs.observe

@@ -139,6 +139,11 @@ class Metrics:
         gauge = Gauge("leadenrich_spool_bytes", "Size of the spool's file.", registry=self.registry)
         gauge.set_function(size)
 
+    def watch_tasks(self, tasks: Callable[[], int]) -> None:
+        """Show how many tasks the event loop holds, asked at each scrape."""
+        sentence = "Tasks of the event loop: as many as before whenever nothing is to do, or one of them leaks."
+        Gauge("leadenrich_asyncio_tasks", sentence, registry=self.registry).set_function(tasks)
+
     def watch_queue(self, depth: Callable[[], QueueDepth | None]) -> None:
         """Show the queue's depth, asked at each scrape. `depth` must not block: it tells what was read last, or None"""
         self.registry.register(_QueueCollector(depth))

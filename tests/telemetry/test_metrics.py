@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -64,6 +65,17 @@ def test_the_queues_depth_is_asked_at_each_scrape(metrics: Metrics) -> None:
     assert value(metrics, "leadenrich_oldest_waiting_seconds") == 12.5
     assert value(metrics, "leadenrich_queue_paused") == 1
     assert value(metrics, "leadenrich_providers_paused", provider="ghl") == 2
+
+
+async def test_the_loops_tasks_are_counted_at_each_scrape(metrics: Metrics) -> None:
+    metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
+    before, over = value(metrics, "leadenrich_asyncio_tasks"), asyncio.Event()
+    task = asyncio.create_task(over.wait())
+    assert before is not None
+    assert value(metrics, "leadenrich_asyncio_tasks") == before + 1
+    over.set()
+    await task
+    assert value(metrics, "leadenrich_asyncio_tasks") == before
 
 
 def test_names_follow_prometheus(metrics: Metrics) -> None:
