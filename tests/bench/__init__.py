@@ -1,0 +1,1 @@
+"""`make bench`: the installed daemon measured beside other queues, in one run on one machine."""
