@@ -1,91 +1,69 @@
-"""Reading only: one job with its timeline, lists, counts. Shapes are those of the admin API."""
+"""Reading only: one job, lists, counts. Shapes are those of the admin API."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
-from leadenrich.core.job import JobState, Lane, StepRecord
-from leadenrich.core.lead import Lead
+from leadenrich.core.job import JobState, Lane
 from leadenrich.core.times import iso
-from leadenrich.store.claims import steps_of
 from leadenrich.store.connection import Connection
+from leadenrich.store.job_view import JobView, StepView, Time, job_view
 from leadenrich.store.schema import Keys, credits_key
 from leadenrich.store.switches import Switches
+
+__all__ = ["BadCursor", "JobPage", "JobQuery", "JobView", "ProviderView", "Stats", "StepView", "Views"]
 
 SCANNED_MAX = 2_000
 PAGE_MAX = 200
 CHUNK = 100
 
 
-class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
-    name: str
-    started_at: str
-    ended_at: str | None
-    cached: bool
-    credits: int
-    unknown: int = 0  # runs that died between intent and result: an unknown purchase each, where the step pays
-
-
-class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as people see it. Times are ISO 8601 UTC with milliseconds."""
-
-    id: str
-    state: str
-    lane: str
-    contact_id: str
-    location_id: str
-    lead: Lead | None
-    attempts_made: int
-    max_attempts: int
-    stalled_count: int
-    created_at: str
-    started_at: str | None
-    finished_at: str | None
-    next_attempt_at: str | None
-    outcome: str | None
-    reason: str | None
-    error: str | None
-    disqualified_by: list[str]
-    steps: list[StepView]
-    timeline: list[dict[str, Any]]
-
-
 class JobPage(msgspec.Struct, frozen=True):
+    """A part of a list."""
+
     jobs: list[JobView]
-    next_cursor: str | None
+    next_cursor: Annotated[str | None, Meta(description="What to give as cursor for the next part; null at the end.")]
 
 
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What to list. `q` is a job id, a contact id, or text of the lead. `limit` is at most 200."""
+    """What to list. `limit` is at most 200."""
 
     state: JobState | None = None
     lane: Lane | None = None
-    contact: str | None = None
-    location: str | None = None
-    q: str | None = None
-    limit: int = 50
-    cursor: str | None = None
+    contact: Annotated[str | None, Meta(description="A contact's id.")] = None
+    location: Annotated[str | None, Meta(description="A location's id.")] = None
+    q: Annotated[str | None, Meta(description="A job's id, a contact's id, or text that is anywhere in the lead.")] = (
+        None
+    )
+    limit: Annotated[int, Meta(ge=1, le=999_999, description="Most jobs in the answer; never more than 200.")] = 50
+    cursor: Annotated[str | None, Meta(description="The next_cursor of an earlier answer.")] = None
 
 
 class ProviderView(msgspec.Struct, frozen=True):
-    paused: str | None
-    until: str | None
-    rate: float | None
-    credits_today: int | None
+    """A vendor: `realestateapi`, or `ghl:` and a location's id."""
+
+    paused: Annotated[str | None, Meta(description="What kind of pause, and why; null while calls are made.")]
+    until: Annotated[Time | None, Meta(description="null where a person, or a call that tries it out, ends the pause.")]
+    rate: Annotated[float | None, Meta(description="Calls a second that are allowed; 0 is no limit.")]
+    credits_today: Annotated[int | None, Meta(description="null where no credits are counted.")]
 
 
 class Stats(msgspec.Struct, frozen=True):
-    lanes: dict[str, dict[str, int]]
-    oldest_waiting_seconds: float | None
-    rates: dict[str, float]
-    providers: dict[str, ProviderView]
-    totals: dict[str, int]
-    paused: str | None  # why the queue takes no jobs
+    """The queue at a glance."""
+
+    lanes: Annotated[dict[str, dict[str, int]], Meta(description="Jobs by lane and state.")]
+    oldest_waiting_seconds: Annotated[float | None, Meta(description="null while nothing waits.")]
+    rates: Annotated[dict[str, float], Meta(examples=[{"finished_per_minute": 12.0}])]
+    providers: Annotated[dict[str, ProviderView], Meta(description="By the provider's name.")]
+    totals: Annotated[
+        dict[str, int], Meta(description="Since the queue began: credits, unknown_purchases, outcome:…, reason:….")
+    ]
+    paused: Annotated[str | None, Meta(description="Why the queue takes no jobs; null while it does.")]
 
 
 class BadCursor(ValueError):
@@ -213,50 +191,7 @@ class Views:
             pipeline.get(keys.timeline(job_id))
             pipeline.hgetall(keys.steps(job_id))
         answers = await self._connection.flush(pipeline)
-        return [_view(job_id, *answers[i * 4 : i * 4 + 4]) for i, job_id in enumerate(ids)]
-
-
-def _view(
-    job_id: str, raw: dict[bytes, bytes], load: bytes | None, timeline: bytes | None, steps: dict[bytes, bytes]
-) -> JobView | None:
-    if not raw:
-        return None
-    job = {key.decode(): value.decode() for key, value in raw.items()}
-    return JobView(
-        id=job_id,
-        state=job["state"],
-        lane=job["lane"],
-        contact_id=job["contact"],
-        location_id=job["location"],
-        lead=_lead(load),
-        attempts_made=int(job.get("tries", 0)),
-        max_attempts=int(job["max"]),
-        stalled_count=int(job.get("stalls", 0)),
-        created_at=iso(int(job["created"])),
-        started_at=iso(int(job["started"])) if "started" in job else None,
-        finished_at=iso(int(job["finished"])) if "finished" in job else None,
-        next_attempt_at=iso(int(job["next"])) if "next" in job else None,
-        outcome=job.get("outcome") or None,
-        reason=job.get("reason") or None,
-        error=job.get("error") or None,
-        disqualified_by=[code for code in job.get("codes", "").split(",") if code],
-        steps=[_step(step) for step in sorted(steps_of(steps).values(), key=lambda step: step.started_ms)],
-        timeline=_timeline(int(job["created"]), timeline),
-    )
-
-
-def _step(step: StepRecord) -> StepView:
-    ended = iso(step.ended_ms) if step.ended_ms else None
-    return StepView(step.name, iso(step.started_ms), ended, step.cached, step.credits, step.unknown)
-
-
-def _timeline(created_ms: int, lines: bytes | None) -> list[dict[str, Any]]:
-    """`queued` is not kept as a line: a waiting job costs no key for it."""
-    entries: list[dict[str, Any]] = [{"time": iso(created_ms), "event": "queued"}]
-    for line in (lines or b"").splitlines():
-        event, ms, attempt, detail = json.loads(line)
-        entries.append({"time": iso(ms), "event": event, "attempt": attempt, **(detail or {})})
-    return entries
+        return [job_view(job_id, *answers[i * 4 : i * 4 + 4]) for i, job_id in enumerate(ids)]
 
 
 def _fits(view: JobView, query: JobQuery) -> bool:
@@ -288,13 +223,6 @@ def _totals(counts: dict[bytes, bytes]) -> dict[str, int]:
         if name.startswith((b"outcome:", b"reason:")):
             totals[name.decode()] = int(value)
     return totals
-
-
-def _lead(payload: bytes | None) -> Lead | None:
-    try:
-        return msgspec.json.decode(payload, type=Lead) if payload else None
-    except msgspec.DecodeError:
-        return None
 
 
 def _cursor(text: str | None, sources: int) -> tuple[int, int]:

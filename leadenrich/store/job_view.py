@@ -1,0 +1,161 @@
+"""One job as people and programs see it: made from what Redis holds of it. These shapes are the admin API's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
+
+import msgspec
+from msgspec import Meta
+
+from leadenrich.core.job import Event, JobState, Lane, Outcome, Reason, StepRecord
+from leadenrich.core.lead import Lead
+from leadenrich.core.times import iso
+from leadenrich.store.claims import steps_of
+
+Time: TypeAlias = Annotated[
+    str,
+    Meta(
+        description="ISO 8601, UTC, with milliseconds.",
+        examples=["2026-11-24T15:04:05.120Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+
+
+def _one_of(*names: str | None) -> dict[str, Any]:
+    """What a text can be, for readers of the schema; inside it stays a plain text of Redis."""
+    return {"enum": list(names)}
+
+
+class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One checkpointed step; a later try skips those that have ended."""
+
+    name: Annotated[str, Meta(examples=["contact", "lookup", "write"])]
+    started_at: Time
+    ended_at: Annotated[Time | None, Meta(description="null while it runs, and where its process died in it.")]
+    cached: Annotated[bool, Meta(description="Answered from what was bought before.")]
+    credits: Annotated[int, Meta(description="RealEstateAPI credits it cost.")]
+    unknown: Annotated[
+        int, Meta(description="Runs that died between intent and result: nobody knows whether each was charged.")
+    ] = 0
+
+
+class TimelineEntry(TypedDict):
+    """One event of the job. Which members it has beside the first two depends on the event."""
+
+    time: Time
+    event: Annotated[str, Meta(extra_json_schema=_one_of(*Event))]
+    attempt: NotRequired[Annotated[int, Meta(description="The try it belongs to, from 1; 0 before the first.")]]
+    by: NotRequired[Annotated[str, Meta(description="The daemon that worked on it: name/boot.")]]
+    why: NotRequired[str]
+    until: NotRequired[str]
+    note: NotRequired[Annotated[str, Meta(description="What was done, in a sentence.")]]
+    outcome: NotRequired[str]
+    codes: NotRequired[Annotated[list[str], Meta(description="The rules that fired.")]]
+    reason: NotRequired[str]
+    error: NotRequired[str]
+    trace: NotRequired[Annotated[str, Meta(description="The stack of the error, where it is our own.")]]
+    seconds: NotRequired[Annotated[float, Meta(description="How long the run took.")]]
+    delay_s: NotRequired[Annotated[float, Meta(description="Seconds until the next try.")]]
+    charged: NotRequired[Annotated[bool, Meta(description="Whether a stall counts against the job.")]]
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job: one lead on its way, or at its end."""
+
+    id: Annotated[str, Meta(description="Sorts by time of creation.", examples=["0mw3kq2v5x7c1a9d"])]
+    state: Annotated[str, Meta(extra_json_schema=_one_of(*JobState))]
+    lane: Annotated[str, Meta(extra_json_schema=_one_of(*Lane))]
+    contact_id: str
+    location_id: str
+    lead: Annotated[
+        Lead | None, Meta(description="As it came in; null once queue.payload_retention is over after its end.")
+    ]
+    attempts_made: Annotated[int, Meta(description="Tries that ended and were charged, and one that is running.")]
+    max_attempts: int
+    stalled_count: Annotated[int, Meta(description="Times its process died while it ran alone.")]
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    next_attempt_at: Time | None
+    outcome: Annotated[
+        str | None,
+        Meta(description="The lead's fate; null where none was reached.", extra_json_schema=_one_of(*Outcome, None)),
+    ]
+    reason: Annotated[
+        str | None,
+        Meta(description="Why it ended in FAILED_FINAL.", extra_json_schema=_one_of(*Reason, None)),
+    ]
+    error: str | None
+    disqualified_by: Annotated[list[str], Meta(description="The codes of the rules that spoke against the lead.")]
+    steps: list[StepView]
+    timeline: list[TimelineEntry]
+
+
+def job_view(
+    job_id: str, raw: dict[bytes, bytes], load: bytes | None, timeline: bytes | None, steps: dict[bytes, bytes]
+) -> JobView | None:
+    """From the job's four keys; None where there is no such job."""
+    if not raw:
+        return None
+    job = {key.decode(): value.decode() for key, value in raw.items()}
+    return JobView(
+        id=job_id,
+        state=job["state"],
+        lane=job["lane"],
+        contact_id=job["contact"],
+        location_id=job["location"],
+        lead=_lead(load),
+        attempts_made=int(job.get("tries", 0)),
+        max_attempts=int(job["max"]),
+        stalled_count=int(job.get("stalls", 0)),
+        created_at=iso(int(job["created"])),
+        started_at=iso(int(began)) if (began := job.get("started") or job.get("begun")) else None,
+        finished_at=iso(int(job["finished"])) if "finished" in job else None,
+        next_attempt_at=iso(int(job["next"])) if "next" in job else None,
+        outcome=job.get("outcome") or None,
+        reason=job.get("reason") or None,
+        error=job.get("error") or None,
+        disqualified_by=[code for code in job.get("codes", "").split(",") if code],
+        steps=[_step(step) for step in sorted(steps_of(steps).values(), key=lambda step: step.started_ms)],
+        timeline=_timeline(job, timeline),
+    )
+
+
+def _step(step: StepRecord) -> StepView:
+    ended = iso(step.ended_ms) if step.ended_ms else None
+    return StepView(step.name, iso(step.started_ms), ended, step.cached, step.credits, step.unknown)
+
+
+def _timeline(job: Mapping[str, str], lines: bytes | None) -> list[TimelineEntry]:
+    """`queued` and the run that is under way, or that succeeded, have no line: the job's own words tell them."""
+    entries: list[TimelineEntry] = [{"time": iso(int(job["created"])), "event": "queued"}]
+    for line in (lines or b"").splitlines():
+        event, ms, attempt, detail = json.loads(line)
+        entries.append({"time": iso(ms), "event": event, "attempt": attempt, **(detail or {})})
+    if "begun" in job:
+        begun, attempt, by = int(job["begun"]), int(job["tries"]), job["token"].rpartition(":")[0]
+        entries.append({"time": iso(begun), "event": "started", "attempt": attempt, "by": by})
+        if job["state"] == JobState.SUCCEEDED:
+            entries.append(_completed(job, attempt, begun))
+    return entries
+
+
+def _completed(job: Mapping[str, str], attempt: int, begun_ms: int) -> TimelineEntry:
+    finished_ms, codes = int(job["finished"]), job.get("codes", "")
+    entry: TimelineEntry = {
+        "time": iso(finished_ms), "event": "completed", "attempt": attempt, "outcome": job["outcome"],
+        "codes": codes.split(",") if codes else [], "seconds": max(0, finished_ms - begun_ms) / 1000,
+    }  # fmt: skip
+    if note := job.get("note"):
+        entry["note"] = note
+    return entry
+
+
+def _lead(payload: bytes | None) -> Lead | None:
+    try:
+        return msgspec.json.decode(payload, type=Lead) if payload else None
+    except msgspec.DecodeError:
+        return None
