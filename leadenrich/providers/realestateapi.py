@@ -26,6 +26,7 @@ from leadenrich.providers.pace import Pace, Turnstile
 from leadenrich.providers.shutter import Shutter, seconds_to_midnight_utc
 
 PROVIDER: Final = "realestateapi"
+RATE_MAX: Final = 1_000_000  # a second; more is a mistake, and an int may be too long for a float
 _ADDRESS_WORDS = re.compile(r"\b(zip|zip ?code|postal ?code|state|house|city|address)\b", re.IGNORECASE)
 
 
@@ -238,5 +239,5 @@ def _key_info(answer: Answer) -> KeyInfo:
     return KeyInfo(
         live=data.get("keyType") != "test",
         scopes=tuple(scope for scope in scopes if isinstance(scope, str)) if isinstance(scopes, list) else (),
-        requests_per_second=float(rate) if isinstance(rate, int | float) else None,
+        requests_per_second=float(rate) if isinstance(rate, int | float) and 0 <= rate <= RATE_MAX else None,
     )
