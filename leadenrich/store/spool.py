@@ -148,5 +148,5 @@ async def open_spool(path: Path, *, bytes_max: int = SPOOL_BYTES_MAX) -> AsyncIt
 def _record(payload: bytes, path: Path) -> Record:
     try:
         return msgspec.json.decode(payload, type=Record)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SpoolRefused(f"the spool {path} holds a lead of another version: run that leadenrich") from error

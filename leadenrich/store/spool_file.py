@@ -70,10 +70,10 @@ def scan(data: bytes) -> Found:
         size = _FRAME.size + len(payload)
         if _FRAME.unpack_from(data, at)[1] == crc32(payload):
             sound, end = sound + size, at + size
-            if payload[:1] == b"D":
-                drained = max(drained, int(_MARK.unpack(payload)[1]))
-            else:
+            if payload[:1] != b"D":
                 spans.append(Span(at, size))
+            elif len(payload) == _MARK.size:
+                drained = max(drained, int(_MARK.unpack(payload)[1]))
         at += size
     return Found(tuple(spans), drained, end, end - len(HEADER) - sound)
 
@@ -190,6 +190,8 @@ class SpoolFile:
         found = scan(data)
         self._gone += [span for span in found.spans if span.offset < found.drained]
         self._spans += [span for span in found.spans if span.offset >= found.drained]
+        if not self._spans:
+            self._gone.clear()  # the file begins anew: they are not in it any more
         self._end = found.end if self._spans else len(HEADER)
         self.cut, self.rotten = len(data) - found.end, found.rotten
         os.ftruncate(self._fd, self._end)
