@@ -229,6 +229,7 @@ def _cursor(text: str | None, sources: int) -> tuple[int, int]:
     if not text:
         return 0, 0
     source, _, offset = text.partition(".")
-    if not (source.isascii() and source.isdigit() and offset.isascii() and offset.isdigit() and len(offset) < 12):
+    # Bounded before they are read: Python refuses to read an int of more than 4,300 digits.
+    if not all(part.isascii() and part.isdigit() and len(part) < 12 for part in (source, offset)):
         raise BadCursor(text)
     return min(int(source), sources), int(offset)
