@@ -28,7 +28,9 @@ def variables(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, Text
         rest = name.removeprefix(PREFIX)
         if rest == name or name in _OURS:
             continue
-        if "__" in rest or rest in _WHOLE:
+        if not _is_utf8(name + value):
+            faults.append(Fault(name.encode(errors="backslashreplace").decode(), "is not UTF-8"))
+        elif "__" in rest or rest in _WHOLE:
             texts[rest.replace("__", ".").lower()] = Text(value, Source("environment", name))
         elif not _of_kubernetes(rest, value):
             faults.append(Fault(name, f"unknown variable{_meant(rest)}"))
@@ -71,6 +73,15 @@ def _meant(rest: str) -> str:
     for flat, key in known.items():
         hint = hint.replace(f"`{flat}`", f"`{_variable(key)}`")
     return hint
+
+
+def _is_utf8(text: str) -> bool:
+    """Bytes that are none come as lone surrogates, which nothing can encode again."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _variable(key: str) -> str:

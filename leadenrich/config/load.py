@@ -21,6 +21,8 @@ from leadenrich.config.settings import Config, LocationSettings
 
 SYSTEM_PATH: Final = Path("/etc/leadenrich/config.toml")
 _CREDENTIAL_BYTES_MAX: Final = 65_536
+_INT_BITS_MAX: Final = 1024  # TOML promises 64
+_TOO_LONG: Final = "holds a number that is too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,10 @@ def _parse(path: Path, faults: list[Fault]) -> dict[str, Any] | None:
     """None when the file cannot be read: the fault is noted."""
     try:
         # Editors on other systems put a byte order mark in front, which TOML does not know.
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        if not _holds_too_long_a_number(table):
+            return table
+        faults.append(Fault(str(path), _TOO_LONG))
     except OSError as error:
         faults.append(Fault(str(path), f"cannot be read: {error.strerror or error}"))
     except UnicodeDecodeError as error:
@@ -98,7 +103,23 @@ def _parse(path: Path, faults: list[Fault]) -> dict[str, Any] | None:
         faults.append(Fault(str(path), f"is not valid TOML: {error}"))
     except RecursionError:
         faults.append(Fault(str(path), "is nested too deeply"))
+    except ValueError:  # of an int with more than 4,300 digits; tomllib lets it through
+        faults.append(Fault(str(path), _TOO_LONG))
     return None
+
+
+def _holds_too_long_a_number(table: dict[str, Any]) -> bool:
+    """Python reads a hexadecimal int of any length, and then refuses to show it."""
+    waiting: list[Any] = [table]  # without recursion: dotted keys nest as deep as they like
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, int) and value.bit_length() > _INT_BITS_MAX:
+            return True
+    return False
 
 
 def _credentials(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, Text]:

@@ -134,7 +134,11 @@ class Reading:
         if raw is UNSET:
             self.sources[path] = Source("default")
             return UNSET
-        value = _converted(raw, kind)
+        try:
+            value = _converted(raw, kind)
+        except RecursionError:
+            self._fault(path, "is nested too deeply")
+            return UNSET
         if value is UNSET:
             self._fault(path, f"expected {expected(kind)}, found {found(raw, kind, path)}")
             return UNSET
