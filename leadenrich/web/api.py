@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from leadenrich.core.job import JobState, Lane
 from leadenrich.store.errors import StoreUnavailable
-from leadenrich.store.views import BadCursor, JobQuery
+from leadenrich.store.views import BadCursor, JobPage, JobQuery, JobView, Stats
 from leadenrich.web.access import Access
-from leadenrich.web.payload import clean
+from leadenrich.web.openapi import LOOKS, REFUSED_LOOK, Answer, operation
 from leadenrich.web.ports import Views
 from leadenrich.web.problems import Refused
-
-LIMIT_DEFAULT: Final = 50
+from leadenrich.web.query import query_of
 
 JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-Choice = TypeVar("Choice", bound=StrEnum)
+ID_IN_PATH: Final[dict[str, Any]] = {
+    "id": {"description": "A job's id.", "schema": {"type": "string"}, "example": "0mw3kq2v5x7c1a9d"}
+}
 
 
 class Api:
@@ -38,9 +36,20 @@ class Api:
             web.get("/api/v1/stats", self.stats),
         ]
 
+    @operation(
+        summary="Lists jobs",
+        description="By state (waiting, at work, to be retried, failed, succeeded), within a state the newest first. "
+        "An answer looks at a bounded number of jobs, so it may hold fewer than `limit`, even none, and still have a "
+        "next_cursor.",
+        tag="jobs",
+        security=LOOKS,
+        query=JobQuery,
+        answers={200: Answer("The jobs that fit.", (JobPage,))},
+        refuses=REFUSED_LOOK | {400: "A parameter is unknown, or not what it must be."},
+    )
     async def jobs(self, request: web.Request) -> web.Response:
         await self._access.role(request)
-        query = job_query(request)
+        query = query_of(request, JobQuery)
         try:
             return _shown(await self._views.jobs(query))
         except BadCursor:
@@ -48,6 +57,14 @@ class Api:
         except StoreUnavailable:
             raise _away() from None
 
+    @operation(
+        summary="Shows one job",
+        tag="jobs",
+        security=LOOKS,
+        path=ID_IN_PATH,
+        answers={200: Answer("The job.", (JobView,))},
+        refuses=REFUSED_LOOK | {404: "There is no such job; finished ones are kept for a while only."},
+    )
     async def job(self, request: web.Request) -> web.Response:
         await self._access.role(request)
         job_id = request.match_info["id"]
@@ -59,6 +76,14 @@ class Api:
             raise Refused(404, "There is no such job; finished ones are kept for a while only.")
         return _shown(job)
 
+    @operation(
+        summary="Counts what waits, runs and ended",
+        description="And tells how the vendors are doing.",
+        tag="queue",
+        security=LOOKS,
+        answers={200: Answer("The figures of this moment.", (Stats,))},
+        refuses=REFUSED_LOOK,
+    )
     async def stats(self, request: web.Request) -> web.Response:
         await self._access.role(request)
         try:
@@ -68,35 +93,8 @@ class Api:
 
 
 def job_query(request: web.Request) -> JobQuery:
-    """The filter of a list; an empty value is no filter. Raises: Refused 400."""
-    told = {name: clean(request.query.get(name)) for name in ("state", "lane", "contact", "location", "q", "cursor")}
-    return JobQuery(
-        state=_choice(JobState, "state", told["state"]),
-        lane=_choice(Lane, "lane", told["lane"]),
-        contact=told["contact"] or None,
-        location=told["location"] or None,
-        q=told["q"] or None,
-        limit=_limit(request.query.get("limit", "")),
-        cursor=told["cursor"] or None,
-    )
-
-
-def _choice(kind: type[Choice], name: str, told: str) -> Choice | None:
-    if not told:
-        return None
-    try:
-        return kind(told)
-    except ValueError:
-        raise Refused(400, f"{name} must be one of {', '.join(kind)}.") from None
-
-
-def _limit(told: str) -> int:
-    """More than the store gives at once is no mistake: the page is shorter, and its cursor goes on."""
-    if not told:
-        return LIMIT_DEFAULT
-    if not (told.isascii() and told.isdigit() and len(told) <= 6 and int(told) >= 1):
-        raise Refused(400, "limit must be a whole number from 1.")
-    return int(told)
+    """The filter of a page's list. Raises: Refused 400."""
+    return query_of(request, JobQuery, strangers=True)  # addresses of pages carry what others put there
 
 
 def _shown(answer: msgspec.Struct) -> web.Response:

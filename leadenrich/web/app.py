@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -18,6 +19,7 @@ from leadenrich.web.connection import Hush, Limits, hang_up
 from leadenrich.web.dashboard import Dashboard
 from leadenrich.web.door import OnReceipt, log_receipt
 from leadenrich.web.leads import LeadsDoor
+from leadenrich.web.openapi import document
 from leadenrich.web.ports import Intake, Views
 from leadenrich.web.probes import Probes
 from leadenrich.web.problems import Refused, problem, problem_of
@@ -87,6 +89,7 @@ def create_app(parts: WebParts) -> web.Application:
     app.add_routes(probes.routes())
     app.add_routes(Api(parts.views, access).routes())
     app.add_routes(Dashboard(parts.views, access, parts.health, body_s=parts.limits.body_s).routes())
+    _describe(app)
     app[_DOOR], app[_LEADS], app[_ACCESS], app[_PROBES] = door, leads, access, probes
     return app
 
@@ -106,6 +109,18 @@ def reconfigure(app: web.Application, server: ServerSettings, ghl: GhlSettings, 
     app[_LEADS].configure(ghl, queue)
     app[_ACCESS].configure(server)
     app[_PROBES].configure(server)
+
+
+def _describe(app: web.Application) -> None:
+    """GET /openapi.json. Open to everybody: it tells what every copy of this program does, and nothing of this one."""
+    told: list[bytes] = []
+
+    async def described(request: web.Request) -> web.Response:
+        if not told:  # made when it is first asked for: no start waits for it
+            told.append(msgspec.json.format(msgspec.json.encode(document(app.router.routes())), indent=1))
+        return web.Response(body=told[0], content_type="application/json")
+
+    app.router.add_get("/openapi.json", described)
 
 
 def _bare_app(on_answer: OnAnswer) -> web.Application:

@@ -3,20 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from typing import Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import structlog
 from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
 
-from leadenrich.core.job import JobState, Lane
+from leadenrich.core.job import Lane
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import Receipt, Submission
-from leadenrich.web.payload import an_id
+from leadenrich.web.payload import ID, an_id
 from leadenrich.web.ports import Intake
 from leadenrich.web.problems import Refused
 
 OnReceipt = Callable[[Submission | None, Receipt], None]
+
+
+class Queued(msgspec.Struct):
+    """The lead is kept, and this job will work it off."""
+
+    job_id: str
+    status: Literal["QUEUED"] = "QUEUED"
+    spooled: Annotated[
+        Literal[True] | UnsetType,
+        Meta(description="Redis is away: the lead is on the daemon's own disk and becomes this job when it is back."),
+    ] = UNSET
+
+
+class Duplicate(msgspec.Struct):
+    """The lead is known: this is the job that it became."""
+
+    job_id: str
+    duplicate: Literal[True] = True
+
+
+class Ignored(msgspec.Struct):
+    """There is nothing to do, and why. Sending it again changes nothing."""
+
+    ignored: str
+
+
+class LaneQuery(msgspec.Struct):
+    """How urgent a lead is."""
+
+    lane: Annotated[
+        Lane, Meta(description="live leads go first; bulk ones get what is left, and every tenth turn.")
+    ] = Lane.LIVE
+
+
+# What a lead's body needs beyond its type. One without a location is of the only one that is configured.
+AN_ID: Final[dict[str, Any]] = {"type": "string", "pattern": f"^{ID.pattern}$"}
+ID_OR_NONE: Final[dict[str, Any]] = {"pattern": f"^$|^{ID.pattern}$"}
+LEAD_NEEDS: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["contact_id"],
+    "properties": {"contact_id": AN_ID, "location_id": ID_OR_NONE},
+}
 
 RETRY_AFTER: Final = {"Retry-After": "5"}
 
@@ -69,15 +112,14 @@ class Door:
 def answer_of(receipt: Receipt) -> web.Response:
     match receipt.verb:
         case "queued":
-            spooled = {"spooled": True} if receipt.spooled else {}
-            return json_answer(202, {"job_id": receipt.job_id, "status": JobState.QUEUED, **spooled})
+            return json_answer(202, Queued(receipt.job_id or "", spooled=True if receipt.spooled else UNSET))
         case "duplicate":
-            return json_answer(200, {"job_id": receipt.job_id, "duplicate": True})
+            return json_answer(200, Duplicate(receipt.job_id or ""))
         case "ignored":
-            return json_answer(200, {"ignored": receipt.why or "nothing to do"})
+            return json_answer(200, Ignored(receipt.why or "nothing to do"))
 
 
-def json_answer(status: int, members: object) -> web.Response:
+def json_answer(status: int, members: msgspec.Struct) -> web.Response:
     return web.Response(status=status, body=msgspec.json.encode(members), content_type="application/json")
 
 

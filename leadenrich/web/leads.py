@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
 
 from leadenrich.config import GhlSettings, QueueSettings
 from leadenrich.core.job import Lane
@@ -21,10 +22,24 @@ from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.web.access import Access
 from leadenrich.web.body import read_json_body
-from leadenrich.web.door import RETRY_AFTER, Door, OnReceipt, json_answer, lane_of, location_of, log_receipt
+from leadenrich.web.door import (
+    LEAD_NEEDS,
+    RETRY_AFTER,
+    Door,
+    Duplicate,
+    Ignored,
+    LaneQuery,
+    OnReceipt,
+    Queued,
+    json_answer,
+    lane_of,
+    location_of,
+    log_receipt,
+)
+from leadenrich.web.openapi import ACTS, REFUSED_ACT, REFUSED_BODY, Answer, Content, operation
 from leadenrich.web.payload import WorkflowEvent, an_id, decode, workflow_lead
 from leadenrich.web.ports import Intake
-from leadenrich.web.problems import Refused, problem
+from leadenrich.web.problems import Problem, Refused, problem
 
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson"})
 GROUP: Final = 256  # lines at the store at the same time: as many as it takes in one call
@@ -43,12 +58,45 @@ class LineAnswer(msgspec.Struct, omit_defaults=True):
 
 
 class LinesAnswer(msgspec.Struct):
-    """`leads` in the order of the lines; empty lines are not in it."""
+    """What became of many leads. `leads` is in the order of the lines; empty lines are not in it."""
 
     accepted: int
     duplicates: int
     rejected: int
     leads: list[LineAnswer]
+
+
+class LinesStopped(Problem):
+    """Redis went away. Of many leads: what is known so far, and the first line that is not kept."""
+
+    next_line: int | UnsetType = UNSET
+    accepted: int | UnsetType = UNSET
+    duplicates: int | UnsetType = UNSET
+    rejected: int | UnsetType = UNSET
+    leads: list[LineAnswer] | UnsetType = UNSET
+
+
+class KeyHeader(msgspec.Struct):
+    """Headers of the door."""
+
+    key: Annotated[
+        str | None,
+        Meta(
+            description="The same key within queue.delivery_window answers the same job, whatever the body says now. "
+            "Without one, the same contact and address within queue.dedup_window is a duplicate.",
+            extra_json_schema={"pattern": "^[ -~]{1,200}$"},
+        ),
+    ] = msgspec.field(default=None, name="Idempotency-Key")
+
+
+EXAMPLE: Final = {
+    "contact_id": "nmFmQEsNgz6AVpgLVUJ0",
+    "location_id": "ve9EPM428h8vShlRW1KT",
+    "address1": "742 Evergreen Ter",
+    "city": "Springfield",
+    "state": "IL",
+    "postal_code": "62704",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +130,32 @@ class LeadsDoor:
     def configure(self, ghl: GhlSettings, queue: QueueSettings) -> None:
         self._rules = _Rules(frozenset(location.id for location in ghl.locations), queue.delivery_window)
 
+    @operation(
+        summary="Queues leads",
+        description="One as a JSON object, answered as a webhook is; or many as NDJSON, one object a line, each "
+        "answered for itself: a bad line stops no other. Sending all of it again queues nothing twice.",
+        tag="leads",
+        security=ACTS,
+        query=LaneQuery,
+        headers=KeyHeader,
+        bodies={
+            "application/json": Content((WorkflowEvent,), EXAMPLE, {WorkflowEvent: LEAD_NEEDS}),
+            "application/x-ndjson": Content((str,), "\n".join([msgspec.json.encode(EXAMPLE).decode()] * 2)),
+        },
+        answers={
+            202: Answer("The lead is kept.", (Queued,)),
+            200: Answer("It was known, or there is nothing to do; or, of many, what became of each.",
+                        (Duplicate, Ignored, LinesAnswer)),
+        },
+        refuses=REFUSED_ACT
+        | REFUSED_BODY
+        | {
+            400: "The body, `lane` or Idempotency-Key is not what it must be.",
+            422: "A member is not what it must be, or the location is none that is configured.",
+            429: "The leads cannot be kept now (of many: from `next_line` on), or too many wrong tokens are waiting.",
+        },
+        problems={429: LinesStopped},
+    )  # fmt: skip
     async def post(self, request: web.Request) -> web.Response:
         """One lead is answered as a webhook is. Of many each line is answered for itself: a bad one stops no other.
 

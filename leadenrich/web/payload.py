@@ -34,6 +34,8 @@ class Envelope(msgspec.Struct, rename="camel"):
 
 
 class CustomValue(msgspec.Struct):
+    """A custom field's value."""
+
     id: Text = None
     value: Any = None
 
@@ -62,6 +64,8 @@ class SignedEvent(msgspec.Struct, rename="camel"):
 
 
 class Named(msgspec.Struct):
+    """What has an id; its name does not matter."""
+
     id: Text = None
 
 
@@ -184,13 +188,13 @@ def clean(text: str | None) -> str:
     return (text or "").translate(_CONTROLS).strip()
 
 
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
+ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
 
 
 def an_id(text: str | None, what: str) -> str:
     """An id that is safe in a path, a key and a log line; "" where none is told. Raises: Refused 422."""
     told = (text or "").strip(" ")
-    if told and not _ID.fullmatch(told):
+    if told and not ID.fullmatch(told):
         raise Refused(422, f"{what} is not an id.")
     return told
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 PROBLEM_TYPE: Final = "application/problem+json"
+
+
+class Problem(msgspec.Struct):
+    """Why a request was refused (RFC 9457). The type is the status itself, so the title is the status' phrase."""
+
+    type: Annotated[str, Meta(extra_json_schema={"const": "about:blank"})]
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="What is wrong, and what to do about it.")]
 
 
 class Refused(Exception):
@@ -28,11 +38,11 @@ class Refused(Exception):
 def problem(
     status: int, detail: str, headers: Mapping[str, str] | None = None, members: Mapping[str, Any] | None = None
 ) -> web.Response:
-    """A problem whose type is the status itself, so the title is the status' phrase (RFC 9457, 4.2.1)."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    """An answer; `members` are those that this kind of problem has besides (RFC 9457, 3.2)."""
+    told = Problem("about:blank", HTTPStatus(status).phrase, status, detail)
     return web.Response(
         status=status,
-        body=msgspec.json.encode(body | dict(members or {})),
+        body=msgspec.json.encode(msgspec.to_builtins(told) | dict(members or {})),
         content_type=PROBLEM_TYPE,
         headers=headers,
     )

@@ -7,6 +7,7 @@ import hmac
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -15,7 +16,21 @@ from leadenrich.core.job import Lane
 from leadenrich.core.lead import Lead, fingerprint
 from leadenrich.store.queue import Submission
 from leadenrich.web.body import Body, read_json_body
-from leadenrich.web.door import Door, OnReceipt, lane_of, location_of, log_receipt
+from leadenrich.web.door import (
+    AN_ID,
+    ID_OR_NONE,
+    LEAD_NEEDS,
+    Door,
+    Duplicate,
+    Ignored,
+    LaneQuery,
+    OnReceipt,
+    Queued,
+    lane_of,
+    location_of,
+    log_receipt,
+)
+from leadenrich.web.openapi import REFUSED_BODY, Answer, Content, operation
 from leadenrich.web.payload import (
     LEAD_EVENTS,
     Envelope,
@@ -31,6 +46,46 @@ from leadenrich.web.payload import (
 from leadenrich.web.ports import Intake
 from leadenrich.web.problems import Refused
 from leadenrich.web.signature import SIGNATURE_HEADER, Verifier
+
+SIGNED_EXAMPLE: Final = {
+    "type": "ContactCreate",
+    "locationId": "ve9EPM428h8vShlRW1KT",
+    "id": "nmFmQEsNgz6AVpgLVUJ0",
+    "address1": "742 Evergreen Ter",
+    "city": "Springfield",
+    "state": "IL",
+    "postalCode": "62704",
+    "firstName": "Pat",
+    "timestamp": "2026-11-20T15:04:06.001Z",
+    "webhookId": "0b7d3d0a-4f0e-4f3b-9a53-0f4d7d4b6a01",
+}
+WORKFLOW_EXAMPLE: Final = {
+    "contact_id": "nmFmQEsNgz6AVpgLVUJ0",
+    "location": {"id": "ve9EPM428h8vShlRW1KT"},
+    "workflow": {"id": "b7709c6d-0000-402b-887d-000000000081"},
+    "address1": "742 Evergreen Ter",
+    "city": "Springfield",
+    "state": "IL",
+    "postal_code": "62704",
+}
+_CONTACT_EVENTS: Final = [name for name, kind in LEAD_EVENTS.items() if kind != "opportunity"]
+_SIGNED_NEEDS: Final[dict[Any, dict[str, Any]]] = {
+    SignedEvent: {
+        "properties": {"locationId": ID_OR_NONE, "webhookId": ID_OR_NONE},
+        "anyOf": [
+            {"required": ["id"], "properties": {"type": {"enum": _CONTACT_EVENTS}, "id": AN_ID}},
+            {"properties": {"type": {"const": "OpportunityCreate"}, "contactId": ID_OR_NONE}},
+        ],
+    },
+    Envelope: {
+        "required": ["type"],
+        "properties": {"type": {"type": "string", "not": {"enum": list(LEAD_EVENTS)}}},
+    },
+}
+_ANSWERS: Final = {
+    202: Answer("The lead is kept: Redis, or the spool on the daemon's disk, has it.", (Queued,)),
+    200: Answer("The lead is known already, or there is nothing to do.", (Duplicate, Ignored)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +132,21 @@ class WebhookDoor:
             workflow_window_s=queue.workflow_window,
         )
 
+    @operation(
+        summary="Takes HighLevel's signed app webhooks",
+        description="Events of contacts and opportunities become leads; the rest is answered as ignored, so that "
+        "HighLevel does not send it again. Members that are not described are allowed, and skipped.",
+        tag="webhooks",
+        security=("signature",),
+        bodies={"application/json": Content((SignedEvent, Envelope), SIGNED_EXAMPLE, _SIGNED_NEEDS)},
+        answers=_ANSWERS,
+        refuses=REFUSED_BODY
+        | {
+            401: "The signature does not verify the body, or the event is another app's.",
+            422: "There is no contact id, or a member is not what it must be.",
+            429: "The lead cannot be kept now: send it again.",
+        },
+    )
     async def signed(self, request: web.Request) -> web.Response:
         """POST /webhooks/ghl: events of the marketplace app, signed by HighLevel."""
         rules = self._rules
@@ -102,6 +172,23 @@ class WebhookDoor:
             Submission(lead, Lane.LIVE, delivery_id and f"wh:{delivery_id}", rules.delivery_window_s)
         )
 
+    @operation(
+        summary="Takes the webhooks of HighLevel's workflow actions",
+        description="From the Webhook and the Custom Webhook action. The shared token stands in one of four places: "
+        "Authorization, X-Webhook-Token, ?token=, or customData.secret in the body.",
+        tag="webhooks",
+        security=("webhookBearer", "webhookHeader", "webhookQuery"),
+        query=LaneQuery,
+        bodies={"application/json": Content((WorkflowEvent,), WORKFLOW_EXAMPLE, {WorkflowEvent: LEAD_NEEDS})},
+        answers=_ANSWERS,
+        refuses=REFUSED_BODY
+        | {
+            400: "The body or `lane` is not what it must be.",
+            401: "The shared token is missing or wrong.",
+            422: "There is no contact id, or a member is not what it must be.",
+            429: "The lead cannot be kept now: send it again.",
+        },
+    )
     async def workflow(self, request: web.Request) -> web.Response:
         """POST /webhooks/ghl/workflow: the workflow actions, proven by the shared token."""
         rules = self._rules
