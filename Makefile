@@ -8,7 +8,7 @@ SEEDS ?= 1000
 MINUTES ?= 10
 JOBS ?= 2
 
-.PHONY: run test bench chaos simulate mutate check lint types imports lock runtime-lock audit clean
+.PHONY: run test bench chaos simulate mutate fuzz check lint types imports lock runtime-lock audit clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
@@ -27,6 +27,12 @@ bench: $(STAMP)  ## speed and cost in figures, docs/performance.md; ONLY=drain,i
 
 mutate: $(STAMP)  ## small faults in queue, signature and errors: do the tests notice? MOST=150 of each part, SEED=1; ONLY=claim.lua; ALL=1
 	@PYTHONPATH=tests $(BIN)/python -m mutation --seed $(or $(SEED),1) --most $(if $(ALL)$(ONLY),0,$(or $(MOST),150)) $(if $(ONLY),--only $(ONLY))
+
+# atheris stands beside the environment, for it is no part of the program, and has no wheel for every Python.
+fuzz: $(STAMP)  ## SECONDS=60 a parser: looks for bytes it cannot bear, and keeps them in tests/fuzz/corpus; ONLY=cursor,config
+	@test -d $(VENV)/fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--only-binary :all: --target $(VENV)/fuzz 'atheris==3.0.0' || true
+	@PYTHONPATH=tests:$(VENV)/fuzz $(BIN)/python -m fuzz --seen $(VENV)/fuzz/seen --seconds $(or $(SECONDS),60) $(if $(ONLY),--only $(ONLY))
 
 check: $(STAMP) lint types imports test
 
