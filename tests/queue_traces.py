@@ -8,6 +8,7 @@ from typing import Any
 from queue_desk import Desk
 
 from leadenrich.core.job import Claim
+from leadenrich.store.events import StoredEvent, events_of
 
 
 async def job_hash(desk: Desk, job_id: str) -> dict[str, str]:
@@ -16,13 +17,9 @@ async def job_hash(desk: Desk, job_id: str) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in pairs}
 
 
-async def events(desk: Desk) -> list[dict[str, str]]:
+async def events(desk: Desk) -> list[StoredEvent]:
     entries = await desk.connection.execute("XRANGE", desk.keys.events, "-", "+")
-    told = []
-    for _, fields in entries:
-        pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
-        told.append({name.decode(): value.decode() for name, value in pairs})
-    return told
+    return [event for entry_id, fields in entries for event in events_of(entry_id, fields)]
 
 
 async def counts(desk: Desk) -> dict[str, int]:

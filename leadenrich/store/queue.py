@@ -233,8 +233,8 @@ class Queue:
         keys = [k.lease, k.done, k.events, k.counts, k.sched, k.wake]
         args: list[Any] = [k.prefix, self._settings.keep_succeeded, self._retention_ms]
         for claim, ending, detail in batch:
-            keys += [k.job(claim.job_id), k.timeline(claim.job_id), k.steps(claim.job_id), k.load(claim.job_id)]
-            args += [claim.job_id, claim.token, ending.outcome.value, ",".join(ending.codes), detail]
+            keys += [k.job(claim.job_id), k.steps(claim.job_id), k.load(claim.job_id)]
+            args += [claim.job_id, claim.token, ending.outcome.value, ",".join(ending.codes), ending.note, detail]
         return [word.decode() for word in await self._script("complete")(keys, args)]
 
     async def retry_later(self, claim: Claim, ending: RetryLater) -> None:
@@ -295,7 +295,7 @@ class Queue:
         """
         k, job_id = self.keys, claim.job_id
         word, started, unknown = await self._script("checkpoint")(
-            [k.job(job_id), k.lease, k.steps(job_id), k.counts],
+            [k.job(job_id), k.steps(job_id), k.counts],
             [claim.token, job_id, name, "intent" if result is None else "result", int(cached), credits, result or b"",
              int(paid)],
         )  # fmt: skip
@@ -307,7 +307,7 @@ class Queue:
         """Takes back a step's intent: its effect surely did not happen. Raises: LostLease."""
         k, job_id = self.keys, claim.job_id
         word, *_ = await self._script("checkpoint")(
-            [k.job(job_id), k.lease, k.steps(job_id), k.counts], [claim.token, job_id, name, "withdraw", 0, 0, b"", 0]
+            [k.job(job_id), k.steps(job_id), k.counts], [claim.token, job_id, name, "withdraw", 0, 0, b"", 0]
         )
         _held(word.decode(), claim)
 

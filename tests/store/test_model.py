@@ -90,7 +90,7 @@ RARE = {
     "older than what is known of this contact", "address unchanged", "drain", "condemned", "bury before the next",
     "retry before the next", "release before the next",
 }  # fmt: skip
-TIMES = {"created", "started", "finished", "next", "throttled"}
+TIMES = {"created", "started", "begun", "finished", "next", "throttled"}
 BURST = 12  # verbs a step
 Answer = TypeVar("Answer")
 

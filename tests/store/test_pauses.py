@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from queue_desk import Desk, MakeDesk
+from queue_traces import events
 
 from leadenrich.store.queue import PROBE_MS
 from leadenrich.store.switches import PauseKind, Switches
@@ -22,8 +23,7 @@ async def marked(desk: Desk) -> bool:
 
 
 async def told(desk: Desk) -> list[str]:
-    entries = await desk.connection.execute("XRANGE", desk.keys.events, "-", "+")
-    return [dict(fields)[b"event"].decode() for _, fields in entries]
+    return [event.event for event in await events(desk)]
 
 
 # --- the queue -----------------------------------------------------------------------------------------------------

@@ -33,17 +33,17 @@ async def test_every_event_names_whose_it_is(desk: Desk, way: str, told: str, at
     job_id = await desk.new("c7", lane=Lane.BULK)
     await leave(desk, await desk.one(), way)
     heard = await events(desk)
-    assert [event["event"] for event in heard] == ["queued", "started", told]
-    assert [event["attempt"] for event in heard] == ["0", "1", attempt]
+    assert [event.event for event in heard] == ["queued", "started", told]
+    assert [str(event.attempt) for event in heard] == ["0", "1", attempt]
     for event in heard:
-        whose = (event["job"], event["contact"], event["location"], event["lane"])
+        whose = (event.job, event.contact, event.location, event.lane)
         assert whose == (job_id, "c7", "loc1", "bulk")
-    kept = (await desk.connection.execute("GET", desk.keys.timeline(job_id))).decode().splitlines()
-    timeline = [json.loads(line) for line in kept]
-    assert [(event, tries) for event, _, tries, _ in timeline] == [("started", 1), (told, int(attempt))]
+    _, *timeline = (await desk.job(job_id)).timeline
+    assert [(entry["event"], entry["attempt"]) for entry in timeline] == [("started", 1), (told, int(attempt))]
+    assert timeline[0]["by"] == desk.queue.owner
     now = await desk.time_ms()
-    assert all(now - 60_000 < at <= now for _, at, _, _ in timeline)
-    assert heard[1]["detail"] == json.dumps({"by": desk.queue.owner}, separators=(",", ":"))
+    assert all(iso(now - 60_000) < entry["time"] <= iso(now) for entry in timeline)
+    assert heard[1].detail == json.dumps({"by": desk.queue.owner}, separators=(",", ":"))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_a_finished_job_tells_its_end(desk: Desk) -> None:
     await desk.complete(claim, Outcome.REVIEW, "A", "B")
     job = await job_hash(desk, job_id)
     assert (job["state"], job["outcome"], job["codes"], job["tries"]) == ("SUCCEEDED", "REVIEW", "A,B", "1")
-    assert before <= int(job["started"]) <= int(job["finished"]) <= await desk.time_ms()
+    assert before <= int(job["begun"]) <= int(job["finished"]) <= await desk.time_ms()
     assert float(await desk.connection.execute("ZSCORE", desk.keys.done, job_id)) == int(job["finished"])
 
 
@@ -181,9 +181,9 @@ async def test_a_revived_job_is_as_new_but_for_its_steps_and_its_age(desk: Desk)
     assert await desk.connection.execute("PTTL", desk.keys.load(job_id)) == -1
     assert await desk.connection.execute("PTTL", desk.keys.steps(job_id)) == -1
     last = (await events(desk))[-1]
-    told = (last["event"], last["job"], last["contact"], last["location"], last["lane"], last["attempt"])
+    told = (last.event, last.job, last.contact, last.location, last.lane, str(last.attempt))
     assert told == ("queued", job_id, "c1", "loc1", "live", "0")
-    assert last["detail"] == '{"why":"retried by ann"}'
+    assert last.detail == '{"why":"retried by ann"}'
 
 
 async def test_a_cancelled_job_is_announced_and_counted(desk: Desk) -> None:
@@ -191,7 +191,7 @@ async def test_a_cancelled_job_is_announced_and_counted(desk: Desk) -> None:
     await desk.queue.cancel(job_id, by="ann")
     assert await counts(desk) == {"bulk:FAILED_FINAL": 1, "reason:cancelled": 1}
     last = (await events(desk))[-1]
-    told = (last["event"], last["job"], last["contact"], last["location"], last["lane"], last["attempt"])
+    told = (last.event, last.job, last.contact, last.location, last.lane, str(last.attempt))
     assert told == ("failed", job_id, "c1", "loc1", "bulk", "0")
     job = await job_hash(desk, job_id)
     assert (job["reason"], job["error"]) == ("cancelled", "cancelled by ann")
@@ -204,8 +204,8 @@ async def test_what_retention_removes_is_told_and_no_longer_counted(make_desk: M
     await desk.new("c2")
     await desk.bury(await desk.one())
     assert await counts(desk) == {"live:FAILED_FINAL": 1, "reason:internal_error": 2}
-    [removed] = [event for event in await events(desk) if event["event"] == "removed"]
-    whose = (removed["job"], removed["contact"], removed["location"], removed["lane"], removed["attempt"])
+    [removed] = [event for event in await events(desk) if event.event == "removed"]
+    whose = (removed.job, removed.contact, removed.location, removed.lane, str(removed.attempt))
     assert whose == (gone, "c1", "loc1", "live", "0")
 
 
@@ -294,7 +294,7 @@ async def test_a_pause_says_since_when_until_when_and_why(desk: Desk) -> None:
     assert (kind, until, reason) == ("auth", "0", "401")
     assert before <= int(since) <= await desk.time_ms()
     last = (await events(desk))[-1]
-    assert (last["event"], last["job"], last["attempt"]) == ("provider_paused", "", "0")
+    assert (last.event, last.job, last.attempt) == ("provider_paused", "", 0)
 
 
 @pytest.mark.parametrize("kind", [Submission, Receipt, Grant, Lease], ids=lambda kind: kind.__name__)
@@ -340,7 +340,7 @@ async def test_a_job_handed_back_tells_why_and_until_when(desk: Desk) -> None:
     until_ms = await desk.time_ms() + HOUR_MS
     await desk.release(await desk.one(), "throttled", until_ms)
     last = (await events(desk))[-1]
-    assert (last["event"], json.loads(last["detail"])) == (
+    assert (last.event, json.loads(last.detail)) == (
         "throttled",
         {"why": "throttled", "error": "later", "until": iso(until_ms)},
     )

@@ -9,20 +9,60 @@ local function int(number)
   return string.format("%.0f", number)
 end
 
--- One job leaves a state of its lane and enters another; either may be nil.
-local function move(counts, lane, from, to)
-  if from then redis.call("HINCRBY", counts, lane .. ":" .. from, -1) end
-  if to then redis.call("HINCRBY", counts, lane .. ":" .. to, 1) end
+-- Some fields of a hash by their names; what it lacks is false.
+local function read(key, ...)
+  local names, fields = { ... }, {}
+  local values = redis.call("HMGET", key, ...)
+  for i, name in ipairs(names) do fields[name] = values[i] end
+  return fields
 end
 
--- The event for everybody (stream) and for the job's own timeline. `detail` is a JSON object, opaque, or "".
-local function announce(events, timeline, ms, event, id, job, detail)
-  redis.call("XADD", events, "MAXLEN", "~", 10000, "*", "event", event, "job", id, "contact", job.contact,
-    "location", job.location, "lane", job.lane, "attempt", job.tries or "0", "detail", detail)
-  if timeline then
-    redis.call("APPEND", timeline, '["' .. event .. '",' .. int(ms) .. "," .. (job.tries or "0") .. ","
-      .. (detail == "" and "null" or detail) .. "]\n")
+-- What a call counts and tells is summed up while it runs and written at its end, together: see `close`.
+local tally, told = {}, {}
+
+local function count(field, by)
+  tally[field] = (tally[field] or 0) + by
+end
+
+-- One job leaves a state of its lane and enters another; either may be nil.
+local function move(lane, from, to)
+  if from then count(lane .. ":" .. from, -1) end
+  if to then count(lane .. ":" .. to, 1) end
+end
+
+-- An event for everybody. `job` tells contact, location, lane and tries; `detail` is a JSON object, opaque, or "".
+local function tell(event, id, job, detail)
+  told[#told + 1] = #told / 2
+  told[#told + 1] = table.concat({ event, id, job.contact, job.location, job.lane, job.tries or "0", detail }, "\t")
+end
+
+-- The last thing that a call does. Sixteen events share an entry of the stream: its length bounds its memory.
+local function close(counts, events)
+  for field, by in pairs(tally) do
+    if by ~= 0 then redis.call("HINCRBY", counts, field, by) end
   end
+  for i = 1, #told, 32 do
+    redis.call("XADD", events, "MAXLEN", "~", 10000, "*", unpack(told, i, math.min(i + 31, #told)))
+  end
+end
+
+-- A line of the job's own timeline.
+local function line(event, ms, tries, detail)
+  return '["' .. event .. '",' .. int(ms) .. "," .. (tries or "0") .. "," .. (detail == "" and "null" or detail) .. "]\n"
+end
+
+-- The detail of a run's start: who runs it.
+local function by_owner(token)
+  return '{"by":"' .. string.match(token, "^(.*):[^:]*$") .. '"}'
+end
+
+-- A run is over and another may come: its start goes to the timeline, and what it came to behind it. Of a run that
+-- goes on, or that succeeded, the job itself tells the start (`begun`, `token`) and the end: no key for it.
+-- `f` has begun, token, tries and started as the run had them.
+local function write_run(job_key, timeline, f, ended)
+  redis.call("APPEND", timeline, line("started", f.begun, f.tries, by_owner(f.token)) .. ended)
+  redis.call("HSET", job_key, "started", f.started or f.begun)
+  redis.call("HDEL", job_key, "begun", "alone")
 end
 
 local function wake(marker)
@@ -30,23 +70,23 @@ local function wake(marker)
 end
 
 -- A job that no longer exists anywhere else: every key of it goes at once.
-local function forget(prefix, counts, events, ms, id, state)
+local function forget(prefix, id, state)
   local job_key = prefix .. "job:" .. id
   local fields = redis.call("HMGET", job_key, "contact", "location", "lane")
   redis.call("DEL", job_key, prefix .. "load:" .. id, prefix .. "tl:" .. id, prefix .. "step:" .. id)
   if fields[3] then
-    move(counts, fields[3], state, nil)
-    announce(events, nil, ms, "removed", id, { contact = fields[1], location = fields[2], lane = fields[3] }, "")
+    move(fields[3], state, nil)
+    tell("removed", id, { contact = fields[1], location = fields[2], lane = fields[3] }, "")
   end
 end
 
 -- Keep the newest `keep` of a set of finished jobs. A few at a time, so that no call takes long, but always more than
 -- the `added` that the call brought: else a set under load would outgrow its bound.
-local function retain(prefix, counts, events, ms, set, keep, state, added)
+local function retain(prefix, set, keep, state, added)
   local surplus = redis.call("ZCARD", set) - keep
   if surplus > 0 then
     local oldest = redis.call("ZPOPMIN", set, math.min(surplus, 20 + (added or 1)))
-    for i = 1, #oldest, 2 do forget(prefix, counts, events, ms, oldest[i], state) end
+    for i = 1, #oldest, 2 do forget(prefix, oldest[i], state) end
   end
 end
 
@@ -59,14 +99,14 @@ local function is_busy(state)
 end
 
 -- A job ends: a look-up whose intent never got a result may have been sold all the same, and nobody will ask again.
-local function count_unknown(steps, counts, now)
+local function count_unknown(steps, now)
   for _, name in ipairs(redis.call("HKEYS", steps)) do
     if string.sub(name, 1, 6) == "lookup" and not string.find(name, ":", 1, true) then
       local started, ended, unknown = string.match(redis.call("HGET", steps, name), "^([^|]*)|([^|]*)|[^|]*|[^|]*|([^|]*)$")
       if ended == "" then
         redis.call("HSET", steps, name, started .. "|" .. int(now) .. "|0|0|" .. int(tonumber(unknown) + 1))
         redis.call("HDEL", steps, name .. ":token")
-        redis.call("HINCRBY", counts, "unknown_purchases", 1)
+        count("unknown_purchases", 1)
       end
     end
   end
@@ -106,7 +146,7 @@ local function leave_row(prefix, id, seen, sched, marker)
 end
 
 -- A job that waits, wherever it does, ends in FAILED_FINAL. `job` has its lane, state, contact, location and tries.
-local function fail_waiting(prefix, sched, dead, events, counts, now, id, job, reason, error, retention_ms)
+local function fail_waiting(prefix, sched, dead, now, id, job, reason, error, retention_ms)
   if redis.call("ZREM", sched, id) == 0 and redis.call("LREM", prefix .. "wait:" .. job.lane, 1, id) == 0 then
     redis.call("LREM", prefix .. "wait:suspect", 1, id)
   end
@@ -115,18 +155,18 @@ local function fail_waiting(prefix, sched, dead, events, counts, now, id, job, r
   redis.call("HDEL", job_key, "next", "suspect", "held")
   redis.call("ZADD", dead, int(now), id)
   redis.call("PEXPIRE", prefix .. "load:" .. id, retention_ms)
-  count_unknown(prefix .. "step:" .. id, counts, now)
+  count_unknown(prefix .. "step:" .. id, now)
   redis.call("PEXPIRE", prefix .. "step:" .. id, retention_ms)
-  move(counts, job.lane, job.state, "FAILED_FINAL")
-  redis.call("HINCRBY", counts, "reason:" .. reason, 1)
-  announce(events, prefix .. "tl:" .. id, now, "failed", id, job,
-    '{"reason":"' .. reason .. '","error":"' .. error .. '"}')
+  move(job.lane, job.state, "FAILED_FINAL")
+  count("reason:" .. reason, 1)
+  local detail = '{"reason":"' .. reason .. '","error":"' .. error .. '"}'
+  redis.call("APPEND", prefix .. "tl:" .. id, line("failed", now, job.tries, detail))
+  tell("failed", id, job, detail)
 end
 
--- Who holds the lease? "ok", or what the caller must answer.
-local function prove(job_key, lease, id, token)
-  local held = redis.call("HGET", job_key, "token")
+-- Who holds the job? "ok", or what the caller must answer. `state` and `token` are the job's own words: a lease is
+-- there exactly while the state is PROCESSING, and its token is of this one run.
+local function holds(state, held, token)
   if not held then return "missing" end
-  if held ~= token or not redis.call("ZSCORE", lease, id) then return "lost_lease" end
-  return "ok"
+  return state == "PROCESSING" and held == token and "ok" or "lost_lease"
 end

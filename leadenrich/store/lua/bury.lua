@@ -12,23 +12,25 @@ Returns "ok", "lost_lease" or "missing". O(log dead).
 ]]
 local job_key, lease, dead, events, counts, timeline, sched, marker, load, steps = unpack(KEYS)
 local prefix, token, id, reason, outcome, codes, error, detail, keep, retention_ms = unpack(ARGV)
-local f = redis.call("HMGET", job_key, "state", "token", "contact", "location", "lane", "tries")
-if f[1] == "FAILED_FINAL" and f[2] == token then return "ok" end
-local word = prove(job_key, lease, id, token)
+local f = read(job_key, "state", "token", "contact", "location", "lane", "tries", "begun", "started")
+if f.state == "FAILED_FINAL" and f.token == token then return "ok" end
+local word = holds(f.state, f.token, token)
 if word ~= "ok" then return word end
 local now = now_ms()
+write_run(job_key, timeline, f, line("failed", now, f.tries, detail))
 redis.call("HSET", job_key, "state", "FAILED_FINAL", "finished", int(now), "reason", reason, "outcome", outcome,
   "codes", codes, "error", error)
-redis.call("HDEL", job_key, "alone", "suspect", "next")
+redis.call("HDEL", job_key, "suspect", "next")
 redis.call("ZREM", lease, id)
 redis.call("ZADD", dead, int(now), id)
 redis.call("PEXPIRE", load, retention_ms)
-count_unknown(steps, counts, now)
+count_unknown(steps, now)
 redis.call("PEXPIRE", steps, retention_ms)
-move(counts, f[5], "PROCESSING", "FAILED_FINAL")
-redis.call("HINCRBY", counts, "reason:" .. reason, 1)
-if outcome ~= "" then redis.call("HINCRBY", counts, "outcome:" .. outcome, 1) end
-announce(events, timeline, now, "failed", id, { contact = f[3], location = f[4], lane = f[5], tries = f[6] }, detail)
+move(f.lane, "PROCESSING", "FAILED_FINAL")
+count("reason:" .. reason, 1)
+if outcome ~= "" then count("outcome:" .. outcome, 1) end
+tell("failed", id, f, detail)
 let_next_go(prefix, job_key, sched, marker)
-retain(prefix, counts, events, now, dead, tonumber(keep), "FAILED_FINAL")
+retain(prefix, dead, tonumber(keep), "FAILED_FINAL")
+close(counts, events)
 return "ok"

@@ -20,6 +20,7 @@ local now = now_ms()
 local job = { state = f[1], contact = f[2], location = f[3], lane = f[4], tries = f[5] }
 redis.call("HSET", job_key, "op", request)
 leave_row(prefix, id, seen, sched, marker)
-fail_waiting(prefix, sched, dead, events, counts, now, id, job, "cancelled", "cancelled by " .. by, retention_ms)
-retain(prefix, counts, events, now, dead, tonumber(keep), "FAILED_FINAL")
+fail_waiting(prefix, sched, dead, now, id, job, "cancelled", "cancelled by " .. by, retention_ms)
+retain(prefix, dead, tonumber(keep), "FAILED_FINAL")
+close(counts, events)
 return "ok"

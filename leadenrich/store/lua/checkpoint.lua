@@ -5,14 +5,15 @@ happen (the intent is withdrawn). Proves the lease.
 A step is "started|ended|cached|credits|unknown": unknown counts intents that never got a result of their own: one
 that finds a cached result later may have paid all the same.
 
-KEYS[1] job HASH    KEYS[2] lease ZSET    KEYS[3] steps HASH    KEYS[4] counts HASH
+KEYS[1] job HASH    KEYS[2] steps HASH    KEYS[3] counts HASH
 ARGV[1] token  ARGV[2] id  ARGV[3] step name  ARGV[4] intent|result|withdraw  ARGV[5] cached 0|1  ARGV[6] credits
 ARGV[7] result, opaque  ARGV[8] 1: an earlier intent without result is an unknown purchase
 Returns {word, started_ms, unknown}: word is "ok", "lost_lease" or "missing". O(1).
 ]]
-local job, lease, steps, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job, steps, counts = KEYS[1], KEYS[2], KEYS[3]
 local token, id, name, verb = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local word = prove(job, lease, id, token)
+local held = redis.call("HMGET", job, "state", "token")
+local word = holds(held[1], held[2], token)
 if word ~= "ok" then return { word, "0", "0" } end
 local now = int(now_ms())
 

@@ -53,8 +53,8 @@ local function gate(name)
     if switch.till > now then return false, switch.till end
     redis.call("HDEL", meta, switch.field)
     switches[name] = nil
-    redis.call("XADD", events, "MAXLEN", "~", 10000, "*", "event", "provider_resumed", "job", "", "contact", "",
-      "location", "", "lane", "", "attempt", "0", "detail", '{"provider":"' .. name .. '","why":"time is over"}')
+    tell("provider_resumed", "", { contact = "", location = "", lane = "" },
+      '{"provider":"' .. name .. '","why":"time is over"}')
     return "go"
   end
   if switch.kind ~= "outage" then return false, nil end
@@ -83,7 +83,7 @@ local function promote()
       if fields[1] then
         if fields[1] == "RETRY_SCHEDULED" then
           redis.call("HSET", job_key, "state", "QUEUED")
-          move(counts, fields[2], "RETRY_SCHEDULED", "QUEUED")
+          move(fields[2], "RETRY_SCHEDULED", "QUEUED")
         end
         redis.call("HDEL", job_key, "next", "after", "held")
         redis.call("LPUSH", fields[4] and suspects or wait[fields[2]], id)
@@ -92,29 +92,32 @@ local function promote()
   end
 end
 
-local function take(id, alone, probe)
+local jobs, ids, leased = {}, {}, {}
+
+-- `f` is the job as it waits.
+local function take(id, f, alone, probe)
   local job_key = prefix .. "job:" .. id
-  local fields = redis.call("HMGET", job_key, "lane", "location", "contact", "tries", "max", "stalls", "gen",
-    "created", "steps", "stale")
-  local tries, generation = tonumber(fields[4] or "0") + 1, tonumber(fields[7] or "0") + 1
+  local tries, generation = tonumber(f.tries or "0") + 1, tonumber(f.gen or "0") + 1
   local token = owner .. ":" .. int(generation)
-  redis.call("HSET", job_key, "state", "PROCESSING", "token", token, "gen", generation, "tries", tries)
+  redis.call("HSET", job_key, "state", "PROCESSING", "token", token, "gen", generation, "tries", tries, "begun", int(now))
   if alone then redis.call("HSET", job_key, "alone", 1) end
-  redis.call("HSETNX", job_key, "started", int(now))
-  redis.call("ZADD", lease, int(generation * 1000000), id)
-  move(counts, fields[1], "QUEUED", "PROCESSING")
-  announce(events, prefix .. "tl:" .. id, now, "started", id,
-    { contact = fields[3], location = fields[2], lane = fields[1], tries = tries }, '{"by":"' .. owner .. '"}')
-  return { id, token, fields[1], fields[2], fields[3], int(tries), fields[5], fields[6] or "0", alone and "1" or "0",
-    probe and "1" or "0", fields[8], (generation > 1 or fields[10]) and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
-    fields[9] and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
+  leased[#leased + 1] = int(generation * 1000000)
+  leased[#leased + 1] = id
+  move(f.lane, "QUEUED", "PROCESSING")
+  f.tries = tries
+  tell("started", id, f, by_owner(token))
+  jobs[#jobs + 1] = { id, token, f.lane, f.location, f.contact, int(tries), f.max, f.stalls or "0", alone and "1" or "0",
+    probe and "1" or "0", f.created, (generation > 1 or f.stale) and "1" or "0",
+    redis.call("GET", prefix .. "load:" .. id) or "", f.steps and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
+  ids[#ids + 1] = id .. (probe and "!" or "")
 end
 
--- May this job be taken now? Parks it where its location is paused.
+-- The job, when it may be taken now, and whether it is a probe. Parks it where its location is paused.
 local function admit(id)
-  local fields = redis.call("HMGET", prefix .. "job:" .. id, "state", "location")
-  if fields[1] ~= "QUEUED" then return nil end
-  local name = "ghl:" .. fields[2]
+  local f = read(prefix .. "job:" .. id, "state", "lane", "location", "contact", "tries", "max", "stalls", "gen",
+    "created", "steps", "stale")
+  if f.state ~= "QUEUED" then return nil end
+  local name = "ghl:" .. f.location
   local pass, again = gate(name)
   if not pass then
     local due = again or now + probe_ms
@@ -123,31 +126,35 @@ local function admit(id)
     return nil
   end
   if pass == "probe" then probing(name) end
-  return pass
+  return f, pass == "probe"
 end
 
-local function pop()
-  local turn = tonumber(redis.call("HGET", meta, "turn") or "0") + 1
-  local first, second = wait.live, wait.bulk
-  if turn % 10 == 0 then first, second = second, first end
-  local id = redis.call("LPOP", first) or redis.call("LPOP", second)
-  if id then redis.call("HSET", meta, "turn", int(turn)) end  -- a look at empty lanes is no turn
-  return id
+-- Up to `many` ids, live ones first; every tenth one is bulk while live ones wait.
+local function pop(many)
+  local turn = tonumber(redis.call("HGET", meta, "turn") or "0")
+  local popped = {}
+  local function from(lane, most)
+    local got = most > 0 and redis.call("LPOP", lane, most)
+    for _, id in ipairs(got or {}) do popped[#popped + 1] = id end
+  end
+  from(wait.bulk, math.floor((turn + many) / 10) - math.floor(turn / 10))
+  from(wait.live, many - #popped)
+  from(wait.bulk, many - #popped)
+  if #popped > 0 then redis.call("HSET", meta, "turn", int(turn + #popped)) end  -- a look at empty lanes is no turn
+  return popped
 end
 
 local last = redis.call("HGET", workers, "claim:" .. worker)
 if last then
   local last_request, ids = string.match(last, "^([^|]*)|(.*)$")
   if last_request == request_id then
-    local jobs = {}
     for id, probe in string.gmatch(ids, "([^,!]+)(!?)") do
-      local job_key = prefix .. "job:" .. id
-      local f = redis.call("HMGET", job_key, "token", "lane", "location", "contact", "tries", "max", "stalls", "alone",
-        "created", "gen", "steps", "stale")
-      if f[1] and string.sub(f[1], 1, #owner + 1) == owner .. ":" and redis.call("ZSCORE", lease, id) then
-        jobs[#jobs + 1] = { id, f[1], f[2], f[3], f[4], f[5], f[6], f[7] or "0", f[8] or "0",
-          probe == "!" and "1" or "0", f[9], (tonumber(f[10]) > 1 or f[12]) and "1" or "0", redis.call("GET", prefix .. "load:" .. id) or "",
-          f[11] and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
+      local f = read(prefix .. "job:" .. id, "state", "token", "lane", "location", "contact", "tries", "max", "stalls",
+        "alone", "created", "gen", "steps", "stale")
+      if f.state == "PROCESSING" and f.token and string.sub(f.token, 1, #owner + 1) == owner .. ":" then
+        jobs[#jobs + 1] = { id, f.token, f.lane, f.location, f.contact, f.tries, f.max, f.stalls or "0", f.alone or "0",
+          probe == "!" and "1" or "0", f.created, (tonumber(f.gen) > 1 or f.stale) and "1" or "0",
+          redis.call("GET", prefix .. "load:" .. id) or "", f.steps and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
       end
     end
     return { jobs, next_ms(), "" }
@@ -164,18 +171,25 @@ if not paused and not next(switches) and redis.call("EXISTS", wait.live, wait.bu
   end
 end
 
+-- The end of every claim below: what was taken is leased and told.
+local function answer(hold)
+  if #jobs > 0 then
+    redis.call("ZADD", lease, unpack(leased))
+    redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. table.concat(ids, ","))
+  end
+  close(counts, events)
+  return { jobs, next_ms(), hold }
+end
+
 promote()
-if paused then return { {}, "-1", "paused" } end
+if paused then
+  close(counts, events)
+  return { {}, "-1", "paused" }
+end
 local pass, again = gate("realestateapi")
 if not pass then
   come_again(again)
-  return { {}, next_ms(), "" }
-end
-
-local jobs, ids = {}, {}
-local function keep(id, alone, probe)
-  jobs[#jobs + 1] = take(id, alone, probe)
-  ids[#ids + 1] = id .. (probe and "!" or "")
+  return answer("")
 end
 
 -- Whoever claims may have taken the marker, and this call may have promoted what nobody was told of: wake the next.
@@ -198,20 +212,19 @@ if redis.call("LLEN", suspects) > 0 then
     redis.call("HSET", meta, "suspect_owner", worker, "suspect_until", int(now + lease_ms))
     if running > 0 then
       pass_on()
-      return { {}, next_ms(), "drain" }
+      return answer("drain")
     end
-    local id, admitted
+    local id, job, probe
     repeat  -- one whose location is paused steps aside for the next
       id = redis.call("LPOP", suspects)
-      admitted = id and admit(id)
-    until admitted or not id
-    if admitted then
+      if id then job, probe = admit(id) end
+    until job or not id
+    if job then
       if pass == "probe" then probing("realestateapi") end
       redis.call("HSET", meta, "suspect_id", id)
-      keep(id, true, pass == "probe" or admitted == "probe")
-      redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. ids[1])
+      take(id, job, true, pass == "probe" or probe)
       pass_on()
-      return { jobs, next_ms(), "" }
+      return answer("")
     end
   elseif not busy then
     come_again(reserved)
@@ -219,14 +232,16 @@ if redis.call("LLEN", suspects) > 0 then
 end
 
 if pass == "probe" then want = math.min(want, 1) end
-for _ = 1, want + 200 do
-  if #jobs >= want then break end
-  local id = pop()
-  if not id then break end
-  local admitted = admit(id)
-  if admitted then keep(id, false, pass == "probe" or admitted == "probe") end
+local looked_at = 0
+while #jobs < want and looked_at < want + 200 do
+  local popped = pop(want - #jobs)
+  if #popped == 0 then break end
+  looked_at = looked_at + #popped
+  for _, id in ipairs(popped) do
+    local job, probe = admit(id)
+    if job then take(id, job, false, pass == "probe" or probe) end
+  end
 end
 if pass == "probe" and #jobs > 0 then probing("realestateapi"); come_again(now + probe_ms) end
-if #jobs > 0 then redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. table.concat(ids, ",")) end
 pass_on()
-return { jobs, next_ms(), "" }
+return answer("")

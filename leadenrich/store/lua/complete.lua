@@ -5,48 +5,64 @@ Safe to run twice: the token that finished a job is answered "ok" again.
 
 Transition: PROCESSING -> SUCCEEDED
 KEYS[1] lease ZSET  KEYS[2] done ZSET  KEYS[3] events STREAM  KEYS[4] counts HASH  KEYS[5] sched ZSET
-KEYS[6] marker ZSET  then for each job 4: job HASH, timeline STRING, steps HASH, load STRING
-ARGV[1] prefix  ARGV[2] keep  ARGV[3] retention_ms  then for each job 5: id, token, outcome, codes, detail (JSON)
+KEYS[6] marker ZSET  then for each job 3: job HASH, steps HASH, load STRING
+ARGV[1] prefix  ARGV[2] keep  ARGV[3] retention_ms  then for each job 6: id, token, outcome, codes, note,
+detail (JSON, of the event)
 Returns for each job "ok", "lost_lease" or "missing".
 ]]
 local lease, done, events, counts, sched, marker = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix, keep, retention_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local now = now_ms()
+local words, ended, finishes = {}, {}, {}
 
 local function drop_results(steps)
-  count_unknown(steps, counts, now)
+  count_unknown(steps, now)
+  local results = {}
   for _, field in ipairs(redis.call("HKEYS", steps)) do
-    if string.find(field, ":", 1, true) then redis.call("HDEL", steps, field) end
+    if string.find(field, ":", 1, true) then results[#results + 1] = field end
   end
+  if #results > 0 then redis.call("HDEL", steps, unpack(results)) end
   redis.call("PEXPIRE", steps, retention_ms)
 end
 
-local words = {}
-for i = 0, (#ARGV - 3) / 5 - 1 do
-  local k, a = 6 + i * 4, 3 + i * 5
-  local job_key, timeline, steps, load = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]
-  local id, token, outcome, codes, detail = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
-  local job = {}
-  local f = redis.call("HMGET", job_key, "state", "token", "contact", "location", "lane", "tries", "steps")
-  job.contact, job.location, job.lane, job.tries = f[3], f[4], f[5], f[6]
-  if f[1] == "SUCCEEDED" and f[2] == token then
-    words[#words + 1] = "ok"
-  else
-    local word = prove(job_key, lease, id, token)
-    if word == "ok" then
-      redis.call("HSET", job_key, "state", "SUCCEEDED", "finished", int(now), "outcome", outcome, "codes", codes)
-      redis.call("HDEL", job_key, "error", "alone", "suspect", "next")
-      redis.call("ZREM", lease, id)
-      redis.call("ZADD", done, int(now), id)
-      redis.call("PEXPIRE", load, retention_ms)
-      if f[7] then drop_results(steps) end
-      move(counts, job.lane, "PROCESSING", "SUCCEEDED")
-      redis.call("HINCRBY", counts, "outcome:" .. outcome, 1)
-      announce(events, timeline, now, "completed", id, job, detail)
-      let_next_go(prefix, job_key, sched, marker)
-    end
-    words[#words + 1] = word
+-- What the job was while it ran, and is no more.
+local function drop_traces(job_key, f)
+  local gone = {}
+  for _, name in ipairs({ "alone", "suspect", "error", "next" }) do
+    if f[name] then gone[#gone + 1] = name end
   end
+  if #gone > 0 then redis.call("HDEL", job_key, unpack(gone)) end
 end
-retain(prefix, counts, events, now, done, keep, "SUCCEEDED", #words)
+
+for i = 0, (#ARGV - 3) / 6 - 1 do
+  local k, a = 6 + i * 3, 3 + i * 6
+  local job_key, steps, load = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
+  local id, token, outcome, codes, note, detail = unpack(ARGV, a + 1, a + 6)
+  local f = read(job_key, "state", "token", "contact", "location", "lane", "tries", "steps", "behind", "alone", "suspect",
+    "error", "next")
+  local word = f.state == "SUCCEEDED" and f.token == token and "ok" or holds(f.state, f.token, token)
+  if word == "ok" and f.state == "PROCESSING" then
+    local set = { "HSET", job_key, "state", "SUCCEEDED", "finished", int(now), "outcome", outcome }
+    if codes ~= "" then set[#set + 1] = "codes"; set[#set + 1] = codes end
+    if note ~= "" then set[#set + 1] = "note"; set[#set + 1] = note end
+    redis.call(unpack(set))
+    drop_traces(job_key, f)
+    if f.steps then drop_results(steps) end
+    redis.call("PEXPIRE", load, retention_ms)
+    ended[#ended + 1] = id
+    finishes[#finishes + 1] = int(now)
+    finishes[#finishes + 1] = id
+    move(f.lane, "PROCESSING", "SUCCEEDED")
+    count("outcome:" .. outcome, 1)
+    tell("completed", id, f, detail)
+    if f.behind then let_next_go(prefix, job_key, sched, marker) end
+  end
+  words[#words + 1] = word
+end
+if #ended > 0 then
+  redis.call("ZREM", lease, unpack(ended))
+  redis.call("ZADD", done, unpack(finishes))
+end
+retain(prefix, done, keep, "SUCCEEDED", #words)
+close(counts, events)
 return words

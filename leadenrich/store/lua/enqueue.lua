@@ -22,6 +22,7 @@ local sched, marker, events, counts, dead = KEYS[3], KEYS[4], KEYS[5], KEYS[6], 
 local prefix, seen_ms, dedup_ms, unknown_updates = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1"
 local keep = tonumber(ARGV[5])
 local now = now_ms()
+local to_wake = false
 
 local function has_new_tag(tags, last_tags)
   for tag in string.gmatch(tags, "[^,]+") do
@@ -44,8 +45,9 @@ local function is_overtaken(lead)
   return is_busy(lead.tail_state) or (lead.tail_finished and told < tonumber(lead.tail_finished) + 10000)
 end
 
-local function remember(lead, with_address)
-  local fields = { "at", int(math.max(lead.event_ms, tonumber(lead.last_at or "0"))) }
+-- What is known of the contact from now on; `more` are further fields of its hash.
+local function remember(lead, with_address, ...)
+  local fields = { "at", int(math.max(lead.event_ms, tonumber(lead.last_at or "0"))), ... }
   if lead.tags ~= "-" then fields[#fields + 1] = "tags"; fields[#fields + 1] = lead.tags end
   if with_address then fields[#fields + 1] = "fp"; fields[#fields + 1] = lead.fp end
   redis.call("HSET", lead.seen, unpack(fields))
@@ -65,13 +67,11 @@ end
 
 local function replace_waiting(lead)
   redis.call("SET", prefix .. "load:" .. lead.tail, lead.payload)
-  remember(lead, true)
-  redis.call("HSET", lead.seen, "made", int(now))
+  remember(lead, true, "made", int(now))
   return duplicate(lead, lead.tail)
 end
 
 local function create(lead)
-  local job = { contact = lead.contact, location = lead.location, lane = lead.lane }
   redis.call("HSET", lead.job, "state", "QUEUED", "lane", lead.lane, "contact", lead.contact,
     "location", lead.location, "max", lead.attempts_max, "created", int(now))
   redis.call("SET", lead.load, lead.payload)
@@ -84,14 +84,13 @@ local function create(lead)
     redis.call("ZADD", sched, int(now + 60000), lead.id)  -- looked at again even if nobody lets it go
   else
     redis.call("RPUSH", wait[lead.lane], lead.id)
-    wake(marker)
+    to_wake = true
   end
-  move(counts, lead.lane, nil, "QUEUED")
+  move(lead.lane, nil, "QUEUED")
   local tells_address = lead.kind ~= "opportunity" and lead.kind ~= "tags"
-  remember(lead, tells_address and not (is_stale(lead) and lead.last_fp))
-  redis.call("HSET", lead.seen, "job", lead.id, "tail", lead.id, "made", int(now))
+  remember(lead, tells_address and not (is_stale(lead) and lead.last_fp), "job", lead.id, "tail", lead.id, "made", int(now))
   if lead.delivery_ms > 0 then redis.call("SET", lead.dedup, lead.id, "PX", int(lead.delivery_ms)) end
-  announce(events, nil, now, "queued", lead.id, job, "")
+  tell("queued", lead.id, lead, "")
   return { "queued", lead.id }
 end
 
@@ -106,7 +105,7 @@ local function bury_waiting(lead)
       break
     end
     local job = { state = f[1], contact = lead.contact, location = lead.location, lane = f[2], tries = f[4] }
-    fail_waiting(prefix, sched, dead, events, counts, now, id, job, "contact_not_found",
+    fail_waiting(prefix, sched, dead, now, id, job, "contact_not_found",
       "the contact was deleted in HighLevel", lead.retention_ms)
     redis.call("HDEL", prefix .. "job:" .. id, "after", "behind")
     id = f[3]
@@ -117,7 +116,7 @@ local function bury_waiting(lead)
     redis.call("HSET", lead.seen, "tail", id)
     redis.call("PEXPIRE", lead.seen, seen_ms)
   end
-  retain(prefix, counts, events, now, dead, keep, "FAILED_FINAL")
+  retain(prefix, dead, keep, "FAILED_FINAL")
 end
 
 local kinds = {}
@@ -202,4 +201,6 @@ for i = 0, (#ARGV - 5) / 12 - 1 do
     answers[#answers + 1] = before == lead.id and { verb, text } or kinds[lead.kind](lead)
   end
 end
+if to_wake then wake(marker) end
+close(counts, events)
 return answers

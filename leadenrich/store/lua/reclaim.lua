@@ -17,57 +17,62 @@ Returns "reclaimed", "condemned", "alive" (its lease moved) or "missing". O(log 
 ]]
 local job_key, lease, suspects, dead, events, counts, timeline, sched, marker, load, steps = unpack(KEYS)
 local prefix, id, beat, owner, max_stalled, keep, retention_ms, request = unpack(ARGV)
-local f = redis.call("HMGET", job_key, "token", "contact", "location", "lane", "tries", "stalls", "alone", "op", "state",
-  "place")
-if f[8] == request then return f[9] == "FAILED_FINAL" and "condemned" or "reclaimed" end
+local f = read(job_key, "token", "contact", "location", "lane", "tries", "stalls", "alone", "op", "state", "place",
+  "begun", "started")
+if f.op == request then return f.state == "FAILED_FINAL" and "condemned" or "reclaimed" end
 local score = redis.call("ZSCORE", lease, id)
 if not score then return "missing" end
-if not f[1] then
+if not f.token then
   redis.call("ZREM", lease, id)
   return "missing"
 end
 if beat ~= "" then
   if tonumber(score) ~= tonumber(beat) then return "alive" end
 else
-  local same_worker = string.match(f[1], "^(.*)/[^/]*$") == string.match(owner, "^(.*)/[^/]*$")
-  if not same_worker or string.sub(f[1], 1, #owner + 1) == owner .. ":" then return "alive" end
+  local same_worker = string.match(f.token, "^(.*)/[^/]*$") == string.match(owner, "^(.*)/[^/]*$")
+  if not same_worker or string.sub(f.token, 1, #owner + 1) == owner .. ":" then return "alive" end
 end
 local now = now_ms()
-local tries = int(tonumber(f[5]) - 1)
-local stalls = tonumber(f[6] or "0")
+local tries = int(tonumber(f.tries) - 1)
+local stalls = tonumber(f.stalls or "0")
 local charged = false
-if f[7] then
+if f.alone then
   local place = 0  -- how far it has come: the steps that have their result
   for _, field in ipairs(redis.call("HKEYS", steps)) do
     if string.find(field, ":result", 1, true) then place = place + 1 end
   end
-  charged = f[10] == int(place)
+  charged = f.place == int(place)
   stalls = charged and stalls + 1 or 0
   redis.call("HSET", job_key, "place", int(place))
 end
-local job = { contact = f[2], location = f[3], lane = f[4], tries = tries }
+local detail = '{"charged":' .. (charged and "true" or "false") .. ',"by":"' .. string.match(f.token, "^(.*):[^:]*$") .. '"}'
+write_run(job_key, timeline, f, line("stalled", now, tries, detail))
 redis.call("ZREM", lease, id)
 redis.call("HSET", job_key, "stalls", stalls, "tries", tries, "op", request)
-redis.call("HDEL", job_key, "token", "alone")
-announce(events, timeline, now, "stalled", id, job, '{"charged":' .. (charged and "true" or "false") .. ',"by":"'
-  .. string.match(f[1], "^(.*):[^:]*$") .. '"}')
+redis.call("HDEL", job_key, "token")
+f.tries = tries
+tell("stalled", id, f, detail)
 if stalls > tonumber(max_stalled) then
   local why = "its process died " .. int(stalls + 1) .. " times at the same place while it ran alone"
+  local reason = '{"reason":"stalled","error":"' .. why .. '"}'
   redis.call("HSET", job_key, "state", "FAILED_FINAL", "finished", int(now), "reason", "stalled", "error", why)
   redis.call("HDEL", job_key, "suspect")
+  redis.call("APPEND", timeline, line("failed", now, tries, reason))
   redis.call("ZADD", dead, int(now), id)
   redis.call("PEXPIRE", load, retention_ms)
-  count_unknown(steps, counts, now)
+  count_unknown(steps, now)
   redis.call("PEXPIRE", steps, retention_ms)
-  move(counts, job.lane, "PROCESSING", "FAILED_FINAL")
-  redis.call("HINCRBY", counts, "reason:stalled", 1)
-  announce(events, timeline, now, "failed", id, job, '{"reason":"stalled","error":"' .. why .. '"}')
+  move(f.lane, "PROCESSING", "FAILED_FINAL")
+  count("reason:stalled", 1)
+  tell("failed", id, f, reason)
   let_next_go(prefix, job_key, sched, marker)
-  retain(prefix, counts, events, now, dead, tonumber(keep), "FAILED_FINAL")
+  retain(prefix, dead, tonumber(keep), "FAILED_FINAL")
+  close(counts, events)
   return "condemned"
 end
 redis.call("HSET", job_key, "state", "QUEUED", "suspect", 1)
 redis.call("RPUSH", suspects, id)
-move(counts, job.lane, "PROCESSING", "QUEUED")
+move(f.lane, "PROCESSING", "QUEUED")
+close(counts, events)
 wake(marker)
 return "reclaimed"

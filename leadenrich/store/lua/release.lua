@@ -13,30 +13,33 @@ Returns "ok", "lost_lease", "missing" or "too_long" (throttled beyond the deadli
 ]]
 local job_key, lease, sched, wait, events, counts, timeline, marker, suspects = unpack(KEYS)
 local token, id, why, till, deadline_ms, detail, error, provider = unpack(ARGV)
-local f = redis.call("HMGET", job_key, "state", "token", "contact", "location", "lane", "tries", "throttled", "suspect")
-if f[1] == "QUEUED" and f[2] == token then return "ok" end
-local word = prove(job_key, lease, id, token)
+local f = read(job_key, "state", "token", "contact", "location", "lane", "tries", "begun", "started", "throttled",
+  "suspect")
+if f.state == "QUEUED" and f.token == token then return "ok" end
+local word = holds(f.state, f.token, token)
 if word ~= "ok" then return word end
 local now = now_ms()
 if why == "throttled" then
-  local first = tonumber(f[7] or int(now))
+  local first = tonumber(f.throttled or int(now))
   if now - first > tonumber(deadline_ms) then return "too_long" end
   redis.call("HSET", job_key, "throttled", int(first))
 end
-local tries = int(tonumber(f[6]) - 1)
+local tries = int(tonumber(f.tries) - 1)
+local event = why == "throttled" and "throttled" or "queued"
+write_run(job_key, timeline, f, line(event, now, tries, detail))
 redis.call("HSET", job_key, "state", "QUEUED", "tries", tries)
 if error ~= "" then redis.call("HSET", job_key, "error", error) end
-redis.call("HDEL", job_key, "alone")
 redis.call("ZREM", lease, id)
-move(counts, f[5], "PROCESSING", "QUEUED")
-local event = why == "throttled" and "throttled" or "queued"
-announce(events, timeline, now, event, id, { contact = f[3], location = f[4], lane = f[5], tries = tries }, detail)
+move(f.lane, "PROCESSING", "QUEUED")
+f.tries = tries
+tell(event, id, f, detail)
 if tonumber(till) > now then
   redis.call("HSET", job_key, "next", till)
   if provider ~= "" then redis.call("HSET", job_key, "held", provider) end
   redis.call("ZADD", sched, till, id)
 else
-  redis.call("LPUSH", f[8] and suspects or wait, id)
+  redis.call("LPUSH", f.suspect and suspects or wait, id)
 end
+close(counts, events)
 wake(marker)
 return "ok"

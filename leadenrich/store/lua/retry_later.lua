@@ -11,17 +11,19 @@ Returns "ok", "lost_lease" or "missing". O(log sched).
 ]]
 local job_key, lease, sched, events, counts, timeline, marker = unpack(KEYS)
 local token, id, delay_ms, error, detail = unpack(ARGV)
-local f = redis.call("HMGET", job_key, "state", "token", "contact", "location", "lane", "tries")
-if f[1] == "RETRY_SCHEDULED" and f[2] == token then return "ok" end
-local word = prove(job_key, lease, id, token)
+local f = read(job_key, "state", "token", "contact", "location", "lane", "tries", "begun", "started")
+if f.state == "RETRY_SCHEDULED" and f.token == token then return "ok" end
+local word = holds(f.state, f.token, token)
 if word ~= "ok" then return word end
 local now = now_ms()
 local due = int(now + tonumber(delay_ms))
+write_run(job_key, timeline, f, line("retrying", now, f.tries, detail))
 redis.call("HSET", job_key, "state", "RETRY_SCHEDULED", "next", due, "error", error)
-redis.call("HDEL", job_key, "alone", "suspect")
+redis.call("HDEL", job_key, "suspect")
 redis.call("ZREM", lease, id)
 redis.call("ZADD", sched, due, id)
-move(counts, f[5], "PROCESSING", "RETRY_SCHEDULED")
-announce(events, timeline, now, "retrying", id, { contact = f[3], location = f[4], lane = f[5], tries = f[6] }, detail)
+move(f.lane, "PROCESSING", "RETRY_SCHEDULED")
+tell("retrying", id, f, detail)
+close(counts, events)
 wake(marker)  -- a sleeper may have to wake earlier than it knew
 return "ok"

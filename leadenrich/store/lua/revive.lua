@@ -24,9 +24,11 @@ redis.call("HSET", job_key, "state", "QUEUED", "tries", 0, "op", request)
 redis.call("HDEL", job_key, "finished", "reason", "outcome", "codes", "error", "token", "stalls", "place", "throttled", "after", "behind")
 redis.call("PERSIST", load)
 redis.call("PERSIST", steps)
-move(counts, f[4], "FAILED_FINAL", "QUEUED")
-announce(events, timeline, now, "queued", id, { contact = f[2], location = f[3], lane = f[4], tries = "0" },
-  '{"why":"retried by ' .. by .. '"}')
+move(f[4], "FAILED_FINAL", "QUEUED")
+local detail = '{"why":"retried by ' .. by .. '"}'
+redis.call("APPEND", timeline, line("queued", now, "0", detail))
+tell("queued", id, { contact = f[2], location = f[3], lane = f[4] }, detail)
+close(counts, events)
 local row = redis.call("HMGET", seen, "tail", "job")
 local last = row[1] or row[2]
 if last and last ~= id and is_busy(redis.call("HGET", prefix .. "job:" .. last, "state")) then

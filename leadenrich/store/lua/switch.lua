@@ -32,8 +32,8 @@ else
   if was == tonumber(rank) then return 0 end  -- renewed, not news
 end
 if event ~= "" then
-  redis.call("XADD", events, "MAXLEN", "~", 10000, "*", "event", event, "job", "", "contact", "", "location", "",
-    "lane", "", "attempt", "0", "detail", detail)
+  tell(event, "", { contact = "", location = "", lane = "" }, detail)
+  close(nil, events)
 end
 wake(marker)
 return 1
