@@ -34,9 +34,18 @@ async def read_json_body(
     if encoding != "identity" and encoding not in _WINDOW_BITS:
         raise Refused(415, "The body may be sent plain, or with Content-Encoding gzip or deflate.")
     plain = sent if encoding == "identity" else _inflate(sent, encoding, bytes_max)
-    if not _says_json(request.content_type) and request.content_type not in also:
+    if not _says_json(media_type(request)) and media_type(request) not in also:
         raise Refused(415, f"The Content-Type must be {' or '.join(('application/json', *sorted(also)))}.")
     return Body(sent, plain)
+
+
+def media_type(request: web.Request) -> str:
+    """The Content-Type in lower case and without its parameters; "" where there is none.
+
+    Not aiohttp's `content_type`: the email package reads the parameters for it, and takes a second over 8 KB of
+    semicolons, or ends in a RecursionError over brackets (measured with aiohttp 3.14 and Python 3.11).
+    """
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 async def read_body(request: web.Request, *, bytes_max: int, seconds: float) -> bytes:

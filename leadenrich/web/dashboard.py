@@ -18,7 +18,7 @@ from leadenrich.store.views import BadCursor, JobQuery
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import COOKIE, SESSION_S, Access, Session, same_origin
 from leadenrich.web.api import JOB_ID, job_query
-from leadenrich.web.body import read_body
+from leadenrich.web.body import media_type, read_body
 from leadenrich.web.job_page import job_page
 from leadenrich.web.pages import filter_of, login_page, overview_page, trouble_page
 from leadenrich.web.ports import Views
@@ -147,7 +147,7 @@ class Dashboard:
         """Raises: Refused 403, from another site's page; 400, 408, 413, 415."""
         if not same_origin(request):
             raise Refused(403, "The form was sent from another site.")
-        if request.content_type != "application/x-www-form-urlencoded":
+        if media_type(request) != "application/x-www-form-urlencoded":
             raise Refused(415, "The Content-Type must be application/x-www-form-urlencoded.")
         body = await read_body(request, bytes_max=_FORM_BYTES, seconds=self._body_s)
         try:

@@ -21,7 +21,7 @@ from leadenrich.core.job import Lane
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.web.access import Access
-from leadenrich.web.body import read_json_body
+from leadenrich.web.body import media_type, read_json_body
 from leadenrich.web.door import (
     LEAD_NEEDS,
     RETRY_AFTER,
@@ -165,7 +165,7 @@ class LeadsDoor:
         body = await read_json_body(request, bytes_max=self._bytes_max, seconds=self._body_s, also=NDJSON)
         await self._access.admin(request)
         lane, key = lane_of(request), _delivery_key(request)
-        if request.content_type in NDJSON:
+        if media_type(request) in NDJSON:
             return await self._many(body.plain, lane, key)
         return await self._door.answer(self._submission(body.plain, lane, key))
 

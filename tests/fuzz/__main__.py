@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from fuzz.parsers import TARGETS, Target
 from fuzz.search import search
-from fuzz.target import CORPUS, keep, place_of
+from fuzz.target import CORPUS, keep, place_of, smallest
 
 EXAMPLES = 2_000  # of Hypothesis between two looks at the clock
 
@@ -30,33 +31,45 @@ def _replayed(target: Target) -> list[str]:
     return [f"{path.name}: {place_of(error)}" for path in target.kept() if (error := target.trouble(path.read_bytes()))]
 
 
-def _guided(target: Target, seconds: int, seen: Path) -> tuple[int, list[str]]:
-    """Executions, and what was found. A crash or a hang of the interpreter is found, too: libFuzzer keeps its input."""
-    folder = seen / target.name
-    folder.mkdir(parents=True, exist_ok=True)
-    (CORPUS / target.name).mkdir(exist_ok=True)
-    for number, sample in enumerate([*target.samples, *(path.read_bytes() for path in target.kept())]):
-        (folder / f"sample-{number}").write_bytes(sample)
-    options = [f"-max_total_time={seconds}", f"-artifact_prefix={CORPUS / target.name}/"]
-    command = [sys.executable, "-m", "fuzz.guided", target.name, str(folder), *options]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
-    )
-    (seen / f"{target.name}.log").write_text(done.stdout)
-    runs = re.search(r"number_of_executed_units: (\d+)", done.stdout)
-    found = re.findall(r"^FOUND (.+)$", done.stdout, re.MULTILINE)
-    found += re.findall(r"Test unit written to (\S+)", done.stdout)
-    if done.returncode != 0 and not found:
-        found.append(f"it ended with status {done.returncode}: see {seen / target.name}.log")
-    return int(runs[1]) if runs else 0, found
+def _guided(target: Target, seconds: int, folder: Path) -> tuple[int, list[str]]:
+    """Executions, and what was found; a crash or a hang of the interpreter, too: libFuzzer keeps its input."""
+    seen, found, log = folder / target.name, folder / f"{target.name}.found", folder / f"{target.name}.log"
+    shutil.rmtree(found, ignore_errors=True)
+    for place in (seen, found):
+        place.mkdir(parents=True, exist_ok=True)
+    for sample in [*target.samples, *(path.read_bytes() for path in target.kept())]:
+        keep(sample, seen)
+    command = [sys.executable, "-m", "fuzz.guided", target.name, str(seen), str(found), f"-max_total_time={seconds}"]
+    with log.open("w") as told:
+        status = subprocess.run(command, stdout=told, stderr=subprocess.STDOUT, check=False).returncode
+    lines = [_told(target, path) for path in sorted(found.iterdir())]
+    if status and not lines:
+        lines.append(f"it ended with status {status}: see {log}")
+    runs = re.search(r"number_of_executed_units: (\d+)", log.read_text(errors="replace"))
+    return int(runs[1]) if runs else 0, lines
 
 
-def _blind(target: Target, seconds: int, _seen: Path) -> tuple[int, list[str]]:
+def _told(target: Target, path: Path) -> str:
+    """A finding goes into the corpus: small, except one that ended or stopped the interpreter and would again."""
+    kind, dash, _ = path.name.partition("-")
+    data, folder = path.read_bytes(), CORPUS / target.name
+    if dash:
+        return f"{kind}: {keep(data, folder)}"
+    return _kept_small(target, data)
+
+
+def _kept_small(target: Target, data: bytes) -> str:
+    small = smallest(target, data)
+    error = target.trouble(small)
+    return f"{place_of(error) if error else 'not again'}: {keep(small, CORPUS / target.name)}"
+
+
+def _blind(target: Target, seconds: int, _folder: Path) -> tuple[int, list[str]]:
     ends, runs = time.monotonic() + seconds, 0
     while time.monotonic() < ends:
         runs += EXAMPLES
         if finding := search(target, EXAMPLES):
-            return runs, [f"{finding.place}: {keep(target, finding.data)}"]
+            return runs, [_kept_small(target, finding.data)]
     return runs, []
 
 

@@ -17,7 +17,7 @@ from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from fuzz.target import SEPARATOR, files, joined, parts, target
+from fuzz.target import files, joined, parts, target
 from leadenrich.config import GhlSettings, LocationSettings, QueueSettings
 from leadenrich.config.secret import Secret
 from leadenrich.core.address import (
@@ -187,12 +187,13 @@ def address(data: bytes) -> None:
 
 
 class EmptyStore:
-    """Answers every list with nothing: what is tried is how far a cursor gets."""
+    """Holds nothing: what is tried is how far a cursor gets."""
 
     script_flags: tuple[str, ...] = ()
 
-    async def execute(self, *_: object) -> list[bytes]:
-        return []
+    async def execute(self, command: str, *_: object) -> list[bytes] | int | None:
+        answers: dict[str, list[bytes] | int | None] = {"LLEN": 0, "LPOS": None, "LINDEX": None}
+        return answers.get(command, [])
 
 
 def _finished(work: Coroutine[Any, Any, object]) -> None:
@@ -204,7 +205,7 @@ def _finished(work: Coroutine[Any, Any, object]) -> None:
     raise AssertionError("it waits")
 
 
-@target(BadCursor, samples=[b"0.50", b"3.1999", b"6.0", b"", SEPARATOR], words="0 1 6 . 99999999999 -1 +1")
+@target(BadCursor, samples=[b"0.50", b"6.0", b"4.1700000000000.0a", b"0..0a", b""], words="0 1 6 . 99999999999 -1 +1")
 def cursor(data: bytes) -> None:
     """A cursor is one of ours or none."""
     store: Any = EmptyStore()

@@ -1,19 +1,21 @@
 """atheris on one target, in a process of its own, since libFuzzer ends the process when its time is over.
 
-    python -m fuzz.guided TARGET FOLDER [options of libFuzzer]
+    python -m fuzz.guided TARGET SEEN FOUND [options of libFuzzer]
 
-It goes on after a finding: each kind and place is kept once. `FOLDER` holds the inputs that reach more of the program.
+SEEN is the folder of inputs that reach more of the program, FOUND that of findings. It goes on after one: each kind
+and place is kept once.
 """
 
 from __future__ import annotations
 
 import random
 import sys
+from pathlib import Path
 
 import atheris  # type: ignore[import-not-found, unused-ignore]
 
 # What reads on our behalf is watched too, where it is Python.
-with atheris.instrument_imports(include=["leadenrich", "tomllib", "email", "urllib", "scourgify", "usaddress"]):
+with atheris.instrument_imports(include=["leadenrich", "tomllib", "email._parseaddr", "scourgify", "usaddress"]):
     from fuzz.parsers import TARGETS
 
 from fuzz.mutate import mutated
@@ -23,7 +25,7 @@ BYTES_MAX = 16_384
 
 
 def main() -> None:
-    name, folder, *options = sys.argv[1:]
+    name, seen, found, *options = sys.argv[1:]
     target = TARGETS[name]
     places: set[str] = set()
 
@@ -31,7 +33,7 @@ def main() -> None:
         error = target.trouble(data)
         if error is not None and (place := place_of(error)) not in places:
             places.add(place)
-            print(f"FOUND {place}: {keep(target, data)}", flush=True)
+            keep(data, Path(found))
 
     def mutator(data: bytes, size_max: int, seed: int) -> bytes:
         chance = random.Random(seed)
@@ -40,7 +42,15 @@ def main() -> None:
         )
         return changed[:size_max]
 
-    arguments = [sys.argv[0], f"-max_len={BYTES_MAX}", "-timeout=20", "-print_final_stats=1", *options, folder]
+    arguments = [
+        sys.argv[0],
+        f"-max_len={BYTES_MAX}",
+        "-timeout=20",
+        "-print_final_stats=1",
+        *options,
+        f"-artifact_prefix={found}/",
+        seen,
+    ]
     atheris.Setup(arguments, one, custom_mutator=mutator, internal_libfuzzer=True)
     atheris.Fuzz()
 

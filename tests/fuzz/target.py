@@ -95,10 +95,9 @@ def smallest(target: Target, data: bytes) -> bytes:
     return data
 
 
-def keep(target: Target, data: bytes) -> Path:
-    """Into the corpus, where `make test` meets it again; made small, and named by its content."""
-    data = smallest(target, data)
-    path = CORPUS / target.name / hashlib.sha256(data).hexdigest()[:12]
-    path.parent.mkdir(parents=True, exist_ok=True)
+def keep(data: bytes, folder: Path) -> Path:
+    """In the folder, named by its content. In a target's corpus `make test` meets it again."""
+    path = folder / hashlib.sha256(data).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
