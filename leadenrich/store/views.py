@@ -12,36 +12,12 @@ from msgspec import Meta
 from leadenrich.core.job import JobState, Lane
 from leadenrich.core.times import iso
 from leadenrich.store.connection import Connection
-from leadenrich.store.job_view import JobView, StepView, Time, job_view
+from leadenrich.store.job_list import BadCursor, JobList, JobPage, JobQuery
+from leadenrich.store.job_view import JobView, StepView, Time
 from leadenrich.store.schema import Keys, credits_key
 from leadenrich.store.switches import Switches
 
 __all__ = ["BadCursor", "JobPage", "JobQuery", "JobView", "ProviderView", "Stats", "StepView", "Views"]
-
-SCANNED_MAX = 2_000
-PAGE_MAX = 200
-CHUNK = 100
-
-
-class JobPage(msgspec.Struct, frozen=True):
-    """A part of a list."""
-
-    jobs: list[JobView]
-    next_cursor: Annotated[str | None, Meta(description="What to give as cursor for the next part; null at the end.")]
-
-
-class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What to list. `limit` is at most 200."""
-
-    state: JobState | None = None
-    lane: Lane | None = None
-    contact: Annotated[str | None, Meta(description="A contact's id.")] = None
-    location: Annotated[str | None, Meta(description="A location's id.")] = None
-    q: Annotated[str | None, Meta(description="A job's id, a contact's id, or text that is anywhere in the lead.")] = (
-        None
-    )
-    limit: Annotated[int, Meta(ge=1, le=999_999, description="Most jobs in the answer; never more than 200.")] = 50
-    cursor: Annotated[str | None, Meta(description="The next_cursor of an earlier answer.")] = None
 
 
 class ProviderView(msgspec.Struct, frozen=True):
@@ -66,10 +42,6 @@ class Stats(msgspec.Struct, frozen=True):
     paused: Annotated[str | None, Meta(description="Why the queue takes no jobs; null while it does.")]
 
 
-class BadCursor(ValueError):
-    """The cursor is not one of ours."""
-
-
 class Views:
     """Every method raises StoreUnavailable. `rates` are the configured calls a second by provider."""
 
@@ -78,37 +50,15 @@ class Views:
         self._keys = keys
         self._rates = rates or {}
         self._switches = Switches(connection, keys)
+        self._list = JobList(connection, keys)
 
     async def job(self, job_id: str) -> JobView | None:
-        [view] = await self._load([job_id])
+        [view] = await self._list.load([job_id])
         return view
 
     async def jobs(self, query: JobQuery) -> JobPage:
-        """Newest first within a state: waiting, at work, to be retried, failed, succeeded.
-
-        Read in the direction that jobs move, so that one which moves meanwhile is seen, and once. A page ends after
-        `limit` hits or 2,000 jobs looked at; the cursor goes on from there. Raises: BadCursor.
-        """
-        sources = self._sources(query.state)
-        at, offset = _cursor(query.cursor, len(sources))
-        limit, scanned = max(1, min(query.limit, PAGE_MAX)), 0
-        hits: list[JobView] = []
-        seen: set[str] = set()
-        while at < len(sources):
-            ids = await self._slice(sources[at], offset)
-            for position, view in enumerate(await self._load(ids)):
-                if view is None or view.id in seen or sources[at][2] not in (None, view.state):
-                    continue
-                if _fits(view, query):
-                    seen.add(view.id)
-                    hits.append(view)
-                    if len(hits) == limit:
-                        return JobPage(hits, f"{at}.{offset + position + 1}")
-            scanned += len(ids)
-            at, offset = (at, offset + CHUNK) if len(ids) == CHUNK else (at + 1, 0)
-            if scanned >= SCANNED_MAX and at < len(sources):
-                return JobPage(hits, f"{at}.{offset}")
-        return JobPage(hits, None)
+        """Raises: BadCursor."""
+        return await self._list.page(query)
 
     async def stats(self) -> Stats:
         keys = self._keys
@@ -157,57 +107,6 @@ class Views:
         created = [int(value) for value in await self._connection.flush(pipeline) if value] if ids else []
         return round(max(0.0, datetime.now(UTC).timestamp() - min(created) / 1000), 3) if created else None
 
-    def _sources(self, state: JobState | None) -> list[tuple[str, str, str | None]]:
-        """(kind, key, state a member must have), newest last within each; in the direction that jobs move."""
-        k = self._keys
-        waiting: list[tuple[str, str, str | None]] = [
-            ("list", key, None) for key in (k.wait_live, k.wait_bulk, k.suspects)
-        ]
-        ended: list[tuple[str, str, str | None]] = [("zset", k.dead, None), ("zset", k.done, None)]
-        if state is None:
-            return [*waiting, ("zset", k.lease, None), ("zset", k.sched, None), *ended]
-        by_state: dict[JobState, list[tuple[str, str, str | None]]] = {
-            JobState.QUEUED: [*waiting, ("zset", k.sched, "QUEUED")],
-            JobState.PROCESSING: [("zset", k.lease, None)],
-            JobState.RETRY_SCHEDULED: [("zset", k.sched, "RETRY_SCHEDULED")],
-            JobState.FAILED_FINAL: ended[:1],
-            JobState.SUCCEEDED: ended[1:],
-        }
-        return by_state[state]
-
-    async def _slice(self, source: tuple[str, str, str | None], offset: int) -> list[str]:
-        kind, key, _ = source
-        command = "LRANGE" if kind == "list" else "ZRANGE"
-        ids = await self._connection.execute(command, key, -(offset + CHUNK), -(offset + 1))
-        return [job_id.decode() for job_id in reversed(ids)]
-
-    async def _load(self, ids: Sequence[str]) -> list[JobView | None]:
-        if not ids:
-            return []
-        keys, pipeline = self._keys, self._connection.pipeline()
-        for job_id in ids:
-            pipeline.hgetall(keys.job(job_id))
-            pipeline.get(keys.load(job_id))
-            pipeline.get(keys.timeline(job_id))
-            pipeline.hgetall(keys.steps(job_id))
-        answers = await self._connection.flush(pipeline)
-        return [job_view(job_id, *answers[i * 4 : i * 4 + 4]) for i, job_id in enumerate(ids)]
-
-
-def _fits(view: JobView, query: JobQuery) -> bool:
-    if query.state and view.state != query.state:
-        return False
-    if query.lane and view.lane != query.lane:
-        return False
-    if query.contact and view.contact_id != query.contact:
-        return False
-    if query.location and view.location_id != query.location:
-        return False
-    if query.q:
-        text = msgspec.json.encode(view.lead).decode().casefold() if view.lead else ""
-        return query.q in (view.id, view.contact_id) or query.q.casefold() in text
-    return True
-
 
 def _lanes(counts: dict[bytes, bytes]) -> dict[str, dict[str, int]]:
     return {
@@ -223,13 +122,3 @@ def _totals(counts: dict[bytes, bytes]) -> dict[str, int]:
         if name.startswith((b"outcome:", b"reason:")):
             totals[name.decode()] = int(value)
     return totals
-
-
-def _cursor(text: str | None, sources: int) -> tuple[int, int]:
-    if not text:
-        return 0, 0
-    source, _, offset = text.partition(".")
-    # Bounded before they are read: Python refuses to read an int of more than 4,300 digits.
-    if not all(part.isascii() and part.isdigit() and len(part) < 12 for part in (source, offset)):
-        raise BadCursor(text)
-    return min(int(source), sources), int(offset)

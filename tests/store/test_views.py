@@ -21,6 +21,7 @@ JOB = {
     "created_at", "started_at", "finished_at", "next_attempt_at", "outcome", "reason", "error", "disqualified_by",
     "steps", "timeline",
 }  # fmt: skip
+BEFORE, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 CONTRACT = Path(__file__).parents[2] / ".." / "shared" / "design" / "contract.md"
 
@@ -121,13 +122,77 @@ async def test_lists_are_filtered(desk: Desk) -> None:
         (JobQuery(q="c2"), {two}),
         (JobQuery(contact="c1", lane=Lane.BULK), set()),
         (JobQuery(q="no such thing"), set()),
+        (JobQuery(since=BEFORE), {one, two, three}),
+        (JobQuery(until=BEFORE), set()),
+        (JobQuery(since=AFTER), set()),
+        (JobQuery(since=BEFORE, until=AFTER, contact="c2"), {two}),
     ]:
         assert set(await walk(desk.views, query)) == expected, query
 
 
+async def test_lists_are_filtered_by_how_leads_ended(desk: Desk) -> None:
+    for number in range(4):
+        await desk.new(f"c{number}")
+    first, second, third, fourth = await desk.claim(4)
+    await desk.complete(first, Outcome.QUALIFIED)
+    await desk.complete(second, Outcome.DISQUALIFIED)
+    await desk.bury(third, Reason.STALLED)
+    await desk.bury(fourth, Reason.BAD_ADDRESS)
+    assert await walk(desk.views, JobQuery(outcome=Outcome.DISQUALIFIED)) == [second.job_id]
+    assert await walk(desk.views, JobQuery(reason=Reason.STALLED)) == [third.job_id]
+    assert await walk(desk.views, JobQuery(reason=Reason.STALLED, outcome=Outcome.QUALIFIED)) == []
+
+
+@pytest.mark.parametrize("lane", [Lane.LIVE, Lane.BULK])
+async def test_jobs_that_come_in_shift_no_reader(desk: Desk, lane: Lane) -> None:
+    """Who reads on meets each of the jobs that were there at first, once, and none that came since."""
+    ids = [await desk.new(f"c{number}", lane=lane) for number in range(30)]
+    page = await desk.views.jobs(JobQuery(limit=7))
+    walked = [job.id for job in page.jobs]
+    while page.next_cursor:
+        for number in range(9):
+            await desk.new(f"later{len(walked)}-{number}", lane=lane)
+        page = await desk.views.jobs(JobQuery(limit=7, cursor=page.next_cursor))
+        walked += [job.id for job in page.jobs]
+    assert walked == ids[::-1]
+
+
+async def test_jobs_that_end_shift_no_reader(desk: Desk) -> None:
+    """Many end in the same millisecond; the reader stands between two of them."""
+    for number in range(250):
+        await desk.new(f"c{number}")
+    ended = await desk.claim(250)
+    for claim in ended[:220]:
+        await desk.complete(claim)
+    query, walked = JobQuery(state=JobState.SUCCEEDED, limit=50), []
+    for claim in [*ended[220:], None, None, None]:
+        page = await desk.views.jobs(query)
+        walked += [job.id for job in page.jobs]
+        if page.next_cursor is None:
+            break
+        query = msgspec.structs.replace(query, cursor=page.next_cursor)
+        if claim is not None:
+            await desk.complete(claim)
+    assert len(walked) == len(set(walked)) == 220
+    assert set(walked) == {claim.job_id for claim in ended[:220]}
+
+
+async def test_a_reader_whose_place_was_taken_goes_on_behind_it(desk: Desk) -> None:
+    """Of a lane the oldest are taken first; an operator takes one out of the middle."""
+    ids = [await desk.new(f"c{number}") for number in range(12)]
+    page = await desk.views.jobs(JobQuery(state=JobState.QUEUED, limit=4))
+    assert [job.id for job in page.jobs] == ids[:-5:-1]
+    await desk.queue.cancel(ids[-4], by="test")  # the very one where the reader stands
+    await desk.claim(2)  # ids[0] and ids[1]
+    rest = await walk(desk.views, JobQuery(state=JobState.QUEUED, limit=4, cursor=page.next_cursor))
+    missed = set(ids[2:8]) - set(rest)
+    assert not missed
+    assert set(rest) <= set(ids[2:])  # those of the same millisecond may be met again
+
+
 async def test_what_is_found_rarely_still_ends_in_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page looks at a bounded number of jobs; the cursor goes on from there."""
-    monkeypatch.setattr("leadenrich.store.views.SCANNED_MAX", 100)
+    monkeypatch.setattr("leadenrich.store.job_list.SCANNED_MAX", 100)
     wanted = await desk.new("wanted")
     for number in range(250):
         await desk.new(f"c{number}")
@@ -136,7 +201,9 @@ async def test_what_is_found_rarely_still_ends_in_pages(desk: Desk, monkeypatch:
     assert await walk(desk.views, JobQuery(contact="wanted")) == [wanted]
 
 
-@pytest.mark.parametrize("cursor", ["x", "1", "1.", ".5", "-1.0", "1.-2", "١.٢", "0.999999999999", "1.2.3"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "1", "1.", ".5.", "-1.0.", "1.-2.", "١.٢.x", "0.99999999999999999.x", "1.2.3.4", "1.2", "0..x\n"]
+)
 async def test_a_cursor_that_is_not_ours_is_refused(desk: Desk, cursor: str) -> None:
     with pytest.raises(BadCursor):
         await desk.views.jobs(JobQuery(cursor=cursor))
@@ -144,7 +211,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(desk: Desk, cursor: str) -> 
 
 async def test_a_cursor_beyond_the_end_is_an_empty_page(desk: Desk) -> None:
     await desk.new()
-    for cursor in ("99.0", "0.5000", "2.7"):
+    for cursor in ("9..", "9.5.x", "3.7.x"):
         assert (await desk.views.jobs(JobQuery(cursor=cursor, state=JobState.QUEUED))).jobs == []
 
 

@@ -1,0 +1,251 @@
+"""Lists of jobs: what to look for, and where a reader stands who comes back for the next part.
+
+Redis keeps jobs by state, each state in its own way, so a list is read source by source, in the direction that jobs
+move. A cursor names the last job that was looked at, not a count: jobs that come in shift nothing. A job that moves on
+while somebody reads may be met again in its new state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from leadenrich.core.job import JobState, Lane, Outcome, Reason
+from leadenrich.store.connection import Connection
+from leadenrich.store.job_view import JobView, job_view
+from leadenrich.store.schema import Keys
+
+SCANNED_MAX = 2_000
+PAGE_MAX = 200
+CHUNK = 100
+LEASES_MAX = 5_000
+ID_TIME = 9  # characters of a job's id that tell the millisecond of its creation
+
+Moment: TypeAlias = Annotated[
+    datetime,
+    Meta(tz=True, description="RFC 3339, with its zone.", examples=["2026-11-24T00:00:00Z"]),
+]
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs are meant: those that fit every member that is told."""
+
+    lane: Lane | None = None
+    contact: Annotated[str | None, Meta(description="A contact's id.")] = None
+    location: Annotated[str | None, Meta(description="A location's id.")] = None
+    q: Annotated[str | None, Meta(description="A job's id, a contact's id, or text that is anywhere in the lead.")] = (
+        None
+    )
+    outcome: Annotated[Outcome | None, Meta(description="The lead's fate.")] = None
+    reason: Annotated[Reason | None, Meta(description="Why it ended in FAILED_FINAL.")] = None
+    since: Annotated[Moment | None, Meta(description="Created at this time or later.")] = None
+    until: Annotated[Moment | None, Meta(description="Created before this time.")] = None
+
+
+class JobQuery(JobFilter, frozen=True, kw_only=True):
+    """What to list, and how much of it."""
+
+    state: JobState | None = None
+    limit: Annotated[int, Meta(ge=1, le=999_999, description="Most jobs in the answer; never more than 200.")] = 50
+    cursor: Annotated[str | None, Meta(description="The next_cursor of an earlier answer.")] = None
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """A part of a list."""
+
+    jobs: list[JobView]
+    next_cursor: Annotated[str | None, Meta(description="What to give as cursor for the next part; null at the end.")]
+
+
+class BadCursor(ValueError):
+    """The cursor is not one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One key that holds ids of jobs. `state` is what a member must be in, where the key holds several."""
+
+    key: str
+    kind: Literal["lane", "leases", "due", "ended"]
+    state: JobState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The last job looked at in a source, and its score there; "" before the first."""
+
+    job_id: str = ""
+    score: int = 0
+
+
+class JobList:
+    """Every method raises StoreUnavailable."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    async def page(self, query: JobQuery) -> JobPage:
+        """Waiting, at work, to be retried, failed, succeeded; the newest first, of what is due the next first.
+
+        Ends after `limit` hits or 2,000 jobs looked at; the cursor goes on from there. Raises: BadCursor.
+        """
+        sources = self._sources(query.state)
+        at, mark = _read_cursor(query.cursor, len(sources))
+        limit, scanned = max(1, min(query.limit, PAGE_MAX)), 0
+        hits: list[JobView] = []
+        seen: set[str] = set()
+        while at < len(sources):
+            rows = await self._after(sources[at], mark, query.since)
+            views = await self.load([row.job_id for row in rows])
+            for row, view in zip(rows, views, strict=True):
+                if view is None or view.id in seen or sources[at].state not in (None, view.state):
+                    continue
+                if _fits(view, query):
+                    seen.add(view.id)
+                    hits.append(view)
+                    if len(hits) == limit:
+                        return JobPage(hits, _cursor(at, row))
+            scanned += len(rows)
+            at, mark = (at, rows[-1]) if rows else (at + 1, _Mark())
+            if scanned >= SCANNED_MAX and at < len(sources):
+                return JobPage(hits, _cursor(at, mark))
+        return JobPage(hits, None)
+
+    async def load(self, ids: Sequence[str]) -> list[JobView | None]:
+        """The jobs by their ids; None for those that are gone."""
+        if not ids:
+            return []
+        keys, pipeline = self._keys, self._connection.pipeline()
+        for job_id in ids:
+            pipeline.hgetall(keys.job(job_id))
+            pipeline.get(keys.load(job_id))
+            pipeline.get(keys.timeline(job_id))
+            pipeline.hgetall(keys.steps(job_id))
+        answers = await self._connection.flush(pipeline)
+        return [job_view(job_id, *answers[i * 4 : i * 4 + 4]) for i, job_id in enumerate(ids)]
+
+    def _sources(self, state: JobState | None) -> list[_Source]:
+        """In the direction that jobs move, so that one which moves meanwhile is still met."""
+        k = self._keys
+        waiting = [_Source(key, "lane") for key in (k.wait_live, k.wait_bulk, k.suspects)]
+        failed, succeeded = _Source(k.dead, "ended"), _Source(k.done, "ended")
+        by_state: dict[JobState | None, list[_Source]] = {
+            None: [*waiting, _Source(k.lease, "leases"), _Source(k.sched, "due"), failed, succeeded],
+            JobState.QUEUED: [*waiting, _Source(k.sched, "due", JobState.QUEUED)],
+            JobState.PROCESSING: [_Source(k.lease, "leases")],
+            JobState.RETRY_SCHEDULED: [_Source(k.sched, "due", JobState.RETRY_SCHEDULED)],
+            JobState.FAILED_FINAL: [failed],
+            JobState.SUCCEEDED: [succeeded],
+        }
+        return by_state[state]
+
+    async def _after(self, source: _Source, mark: _Mark, since: datetime | None) -> list[_Mark]:
+        """Up to CHUNK jobs behind the mark; none at the source's end."""
+        match source.kind:
+            case "lane":
+                return await self._after_in_lane(source.key, mark)
+            case "leases":  # few, and their scores move with every beat
+                rows = await self._connection.execute("ZRANGE", source.key, 0, LEASES_MAX - 1)
+                ids = sorted((row.decode() for row in rows), reverse=True)
+                return [_Mark(job_id) for job_id in ids if not mark.job_id or job_id < mark.job_id][:CHUNK]
+            case "due":  # from the next one on: who is put off meanwhile moves ahead of the reader
+                return await self._after_by_score(source.key, mark, "+inf", ())
+            case "ended":  # nobody is created after its end
+                least = str(round(since.timestamp() * 1000)) if since else "-inf"
+                return await self._after_by_score(source.key, mark, least, ("REV",))
+
+    async def _after_in_lane(self, key: str, mark: _Mark) -> list[_Mark]:
+        """From the end where jobs come in. A mark that is gone was taken, and with it all that had waited longer."""
+        last = -1
+        if mark.job_id:
+            at = await self._connection.execute("LPOS", key, mark.job_id, "RANK", -1)
+            last = (await self._older_than(key, mark.job_id) if at is None else int(at)) - 1
+            if last < 0:
+                return []
+        first = last - CHUNK + 1 if last < 0 else max(0, last - CHUNK + 1)
+        ids = await self._connection.execute("LRANGE", key, first, last)
+        return [_Mark(job_id.decode()) for job_id in reversed(ids)]
+
+    async def _older_than(self, key: str, job_id: str) -> int:
+        """How many at the head of a lane are not younger, to the millisecond: but for what came back to it, a lane is
+        in the order of the ids, and they begin with the time."""
+        low, high = 0, int(await self._connection.execute("LLEN", key))
+        while low < high:
+            middle = (low + high) // 2
+            found = await self._connection.execute("LINDEX", key, middle)
+            if found is not None and found.decode()[:ID_TIME] <= job_id[:ID_TIME]:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    async def _after_by_score(self, key: str, mark: _Mark, end: str, order: tuple[str, ...]) -> list[_Mark]:
+        start = str(mark.score) if mark.job_id else ("+inf" if order else "-inf")
+        offset = 0
+        while True:
+            answer = await self._connection.execute(
+                "ZRANGE", key, start, end, "BYSCORE", *order, "LIMIT", offset, CHUNK, "WITHSCORES"
+            )
+            rows = _scored(answer)
+            # Of equal scores those up to the mark were met: Redis has them in the order of their ids.
+            fresh = [row for row in rows if not mark.job_id or _is_behind(row, mark, backwards=bool(order))]
+            if fresh or len(rows) < CHUNK:
+                return fresh
+            offset += CHUNK
+
+
+def _scored(answer: Sequence[Any]) -> list[_Mark]:
+    """Pairs, or one flat list of ids and scores: which it is depends on the protocol that was agreed on."""
+    is_paired = bool(answer) and isinstance(answer[0], list | tuple)
+    pairs = answer if is_paired else list(zip(answer[::2], answer[1::2], strict=True))
+    return [_Mark(job_id.decode(), int(float(score))) for job_id, score in pairs]
+
+
+def _is_behind(row: _Mark, mark: _Mark, *, backwards: bool) -> bool:
+    if row.score != mark.score:
+        return True
+    return row.job_id < mark.job_id if backwards else row.job_id > mark.job_id
+
+
+def _fits(view: JobView, query: JobQuery) -> bool:
+    wanted = (
+        (query.state, view.state),
+        (query.lane, view.lane),
+        (query.contact, view.contact_id),
+        (query.location, view.location_id),
+        (query.outcome, view.outcome),
+        (query.reason, view.reason),
+    )
+    if any(told and told != found for told, found in wanted):
+        return False
+    if query.since or query.until:
+        created = datetime.fromisoformat(view.created_at)
+        if (query.since and created < query.since) or (query.until and created >= query.until):
+            return False
+    if query.q:
+        text = msgspec.json.encode(view.lead).decode().casefold() if view.lead else ""
+        return query.q in (view.id, view.contact_id) or query.q.casefold() in text
+    return True
+
+
+_CURSOR: Final = re.compile(r"([0-9])\.([0-9]{0,16})\.([A-Za-z0-9_-]{0,64})")
+
+
+def _cursor(at: int, mark: _Mark) -> str:
+    return f"{at}.{mark.score or ''}.{mark.job_id}"
+
+
+def _read_cursor(text: str | None, sources: int) -> tuple[int, _Mark]:
+    if not text:
+        return 0, _Mark()
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise BadCursor(text)
+    return min(int(found[1]), sources), _Mark(found[3], int(found[2] or 0))
