@@ -8,7 +8,7 @@ import pytest
 
 from fuzz.parsers import TARGETS
 from fuzz.search import search
-from fuzz.target import CORPUS, Target, place_of, smallest
+from fuzz.target import CORPUS, Target, TooSlow, place_of, smallest
 
 EXAMPLES = 150
 KEPT = [(name, path.name) for name, target in TARGETS.items() for path in target.kept()]
@@ -61,6 +61,15 @@ def test_a_fault_is_found_made_small_and_told_by_its_place() -> None:
     assert finding.place.startswith("OverflowError at test_fuzz.py:")
     assert smallest(broken, finding.data) == b"9" * 400
     assert broken.trouble(b"{}") is None
+
+
+def test_what_takes_too_long_is_a_finding() -> None:
+    def run(data: bytes) -> None:
+        sum(range(len(data) * 1_000_000))
+
+    slow = Target("slow", run, (), (b"",), ())
+    assert slow.trouble(b"") is None
+    assert isinstance(slow.trouble(b"x" * 80), TooSlow)
 
 
 def test_every_folder_of_the_corpus_belongs_to_a_target() -> None:
