@@ -11,7 +11,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
 DATA = Path(__file__).parents[1] / "data"
-CPU_S_MAX = 0.5  # for one input: as long as that nobody else would be answered
+CPU_S_MAX = 0.25  # for one input: as long as that nobody else would be answered
 SEPARATOR = b"\x1f"  # between the parts of an input that has several
 
 

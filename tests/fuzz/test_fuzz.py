@@ -69,7 +69,7 @@ def test_what_takes_too_long_is_a_finding() -> None:
 
     slow = Target("slow", run, (), (b"",), ())
     assert slow.trouble(b"") is None
-    assert isinstance(slow.trouble(b"x" * 80), TooSlow)
+    assert isinstance(slow.trouble(b"x" * 40), TooSlow)
 
 
 def test_every_folder_of_the_corpus_belongs_to_a_target() -> None:
