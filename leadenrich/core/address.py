@@ -106,6 +106,9 @@ class _Place:
 
 
 def _read(address: PostalAddress) -> NormalAddress:
+    typed = (address.line1, address.full, address.city, address.state, address.postal_code, address.country)
+    if max(map(len, typed)) > texts.TYPED_MAX:
+        raise AddressRejected("ADDRESS_INCOMPLETE", "too long for an address")
     line, full = texts.clean(address.line1), texts.clean(address.full)
     city, zip_text = texts.clean(address.city), texts.clean(address.postal_code)
     state_text = texts.clean(address.state)

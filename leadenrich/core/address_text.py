@@ -9,6 +9,7 @@ from typing import Final
 from leadenrich.core.states import state_of_zip
 
 LENGTH_MAX: Final = 250  # characters; longer texts are no address, and parsing time grows with length
+TYPED_MAX: Final = 1_000  # of a field as it came: to clean blanks or stacked accents takes time by the square
 
 _PLACEHOLDERS: Final = frozenset(
     {"", "na", "none", "null", "nil", "no address", "not available", "unknown", "tbd", "test", "x", "xx", "xxx"}

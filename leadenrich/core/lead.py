@@ -54,6 +54,7 @@ class Lead(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 _NOT_WORD = re.compile(r"[^\w]+")
+_FOLDED_MAX = 1_000  # characters; over stacked accents Unicode's normal form takes time by the square
 
 
 def fingerprint(address: PostalAddress) -> str:
@@ -65,5 +66,5 @@ def fingerprint(address: PostalAddress) -> str:
         return ""
     zip5 = re.sub(r"\D", "", address.postal_code)[:5]
     parts = (address.line1 or address.full, address.city, address.state, zip5)
-    folded = (_NOT_WORD.sub(" ", unicodedata.normalize("NFKC", part).casefold()).strip() for part in parts)
+    folded = (_NOT_WORD.sub(" ", unicodedata.normalize("NFKC", part[:_FOLDED_MAX]).casefold()).strip() for part in parts)
     return "|".join(folded)

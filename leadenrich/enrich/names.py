@@ -14,6 +14,7 @@ OwnerMatch: TypeAlias = Literal["MATCH", "NO_MATCH", "UNKNOWN"]
 _OWNER: Final = "data.ownerInfo."
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "esq", "md", "phd"})
 _NOT_A_NAME: Final = frozenset({"", "unknown", "none", "null", "na", "n a", "test", "lead"})
+_NAME_MAX: Final = 1_000  # characters; over stacked accents Unicode's normal form takes time by the square
 _WORDS_JOINED_MAX: Final = 4  # "De La Cruz" on one side, "Delacruz" on the other
 
 
@@ -27,7 +28,8 @@ class LeadNames:
 
 def words_of(name: str) -> list[str]:
     """`O'Néill-Smith Jr.` → `["oneill", "smith", "jr"]`."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)).casefold()
+    decomposed = unicodedata.normalize("NFKD", name[:_NAME_MAX])
+    plain = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
     return re.findall(r"\w+", re.sub(r"['’`]", "", plain))
 
 

@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["leadenrich", "tomllib", "email._parsea
 from fuzz.mutate import mutated
 from fuzz.target import keep, place_of
 
-BYTES_MAX = 16_384
+BYTES_MAX = 32_768
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def realestateapi_answer(data: bytes) -> None:
         rules, mapping = _business()
         record = PropertyRecord(told.record)
         oddities(told.record["data"])  # type: ignore[arg-type]
-        verdict = rules.judge(record, lead_names=LeadNames("A", "B"), address=HOME, duplicate=False, now=NOON)
+        verdict = rules.judge(record, lead_names=LeadNames("Ann", "Barton"), address=HOME, duplicate=False, now=NOON)
         msgspec.json.encode(mapping.fields(record, verdict, NOON))
     _key_info(answer)
 
