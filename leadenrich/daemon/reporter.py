@@ -11,7 +11,7 @@ from leadenrich.core.job import Claim, Event, Outcome
 from leadenrich.core.lead import Lead
 from leadenrich.core.retry import Failure
 from leadenrich.store.queue import Receipt, Submission
-from leadenrich.telemetry.logs import job_event
+from leadenrich.telemetry.logs import is_heard, job_event
 from leadenrich.telemetry.metrics import Metrics
 from leadenrich.telemetry.redaction import MASK
 
@@ -33,8 +33,12 @@ class Reporter:
             log.warning(event.value, **more) if event is Event.PROVIDER_PAUSED else log.info(event.value, **more)
             return
         self._measure(event, claim, more)
+        if not is_heard(event, more):
+            return
         # The page shows the error as it is; a log goes to more people, and stays longer.
-        more |= {name: without_person(str(more[name]), claim.lead) for name in ("error", "stack") if more.get(name)}
+        for name in ("error", "stack"):
+            if more.get(name):
+                more[name] = without_person(str(more[name]), claim.lead)
         failure = Failure(str(more.pop("error", "")), str(more.pop("stack", ""))) if event is Event.FAILED else None
         job_event(
             log,
@@ -71,7 +75,7 @@ class Reporter:
         if isinstance(seconds, float):
             self._metrics.job_run_seconds.observe(seconds)
         if event is Event.STARTED and isinstance(waited, float) and not claim.rerun:
-            self._metrics.job_wait_seconds.labels(lane=claim.lane.value).observe(max(0.0, waited))
+            self._metrics.waited(claim.lane, waited)
         if event in (Event.COMPLETED, Event.FAILED):
             outcome = more.get("outcome")
             self._metrics.outcome(Outcome(str(outcome)) if outcome else None)

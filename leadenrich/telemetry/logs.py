@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, TextIO, TypeAlias, cast
 
@@ -20,14 +21,16 @@ from leadenrich.config import LogSettings
 from leadenrich.core.job import Event, Lane, Reason
 from leadenrich.core.retry import Failure
 from leadenrich.telemetry.console import render_console
-from leadenrich.telemetry.redaction import Clean, Redactor
+from leadenrich.telemetry.redaction import Redactor
 from leadenrich.telemetry.sink import Sink
 
+_Render: TypeAlias = Callable[[Mapping[str, object]], str]
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
 # syslog(3): journald reads them from the front of a line
 _PRIORITY: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_METHODS: Final = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}  # by their level
 _FIRST: Final = ("time", "level", "event", "job_id", "contact_id", "location_id", "lane", "attempt")
 _SERVER_LINES_PER_S: Final = 10
 # Chatty below a warning; `log.level = "debug"` shows what they say.
@@ -52,35 +55,38 @@ _EXPECTED: Final = frozenset(
     }
 )
 
+_threshold = logging.NOTSET  # the level asked for: what is below it is not written
+
 
 def configure(settings: LogSettings, *, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
     """Send every line of this process to `stream` (stderr), in the format asked for. Safe to repeat: a reload does.
 
     `secrets` are replaced by asterisks wherever they turn up in a line.
     """
+    global _threshold  # as structlog's configuration is: the process's
     target = sys.stderr if stream is None else stream
     terminal = _is_terminal(target)
     console = settings.format == "console" or (settings.format == "auto" and terminal)
-    level = _LEVELS[settings.level]
+    level = _threshold = _LEVELS[settings.level]
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    redactor = Redactor(secrets)
     if console:
-        render: Callable[[Mapping[str, Clean]], str] = lambda line: render_console(line, colour=colour)  # noqa: E731
+        render: _Render = _Console(redactor, colour=colour)
     else:
-        render = _journal_line if os.environ.get("JOURNAL_STREAM") else _json_line
+        render = _Json(redactor, priority=bool(os.environ.get("JOURNAL_STREAM")))
     writer = _Writer(Sink(target), render)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            _stamp,
-            _unfold_exception,
-            _Redaction(Redactor(secrets)),
-        ],
+        processors=[_compose],  # one: each more is a call for each line
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_names: writer,
         cache_logger_on_first_use=False,  # loggers made at import time must see a later reload
     )
     _route_stdlib(level)
+
+
+def is_heard(event: Event, more: Mapping[str, object]) -> bool:
+    """Whether a line of this event is written at all: asked before anything is made ready for it."""
+    return _level(event, more) >= _threshold
 
 
 def job_event(
@@ -102,10 +108,8 @@ def job_event(
     if failure is not None or event is Event.FAILED:
         shown = failure or Failure("")
         more |= {"error": shown.error, "stack": shown.trace}
-    # A lead without a usable address is the lead's fault: it is told, but nobody has to be woken for it.
-    expected = event is Event.FAILED and (more.get("outcome") is not None or more.get("reason") in _EXPECTED)
     logger.log(
-        logging.WARNING if expected else _EVENT_LEVELS.get(event, logging.INFO),
+        _level(event, more),
         event.value,
         job_id=job_id,
         contact_id=contact_id,
@@ -114,6 +118,12 @@ def job_event(
         attempt=attempt,
         **more,
     )
+
+
+def _level(event: Event, more: Mapping[str, object]) -> int:
+    # A lead without a usable address is the lead's fault: it is told, but nobody has to be woken for it.
+    expected = event is Event.FAILED and (more.get("outcome") is not None or more.get("reason") in _EXPECTED)
+    return logging.WARNING if expected else _EVENT_LEVELS.get(event, logging.INFO)
 
 
 class LineBudget(logging.Filter):
@@ -143,13 +153,13 @@ class LineBudget(logging.Filter):
 
 
 class _Writer:
-    """What structlog calls last: takes the members of a line, renders and writes it."""
+    """What structlog calls last: takes the members of a line, cleans, renders and writes it."""
 
-    def __init__(self, sink: Sink, render: Callable[[Mapping[str, Clean]], str]) -> None:
+    def __init__(self, sink: Sink, render: _Render) -> None:
         self._sink = sink
         self._render = render
 
-    def msg(self, /, **line: Clean) -> None:
+    def msg(self, /, **line: object) -> None:
         if self._sink.dropped:
             lost = self._sink.dropped
             if self._sink.write(self._render(_stamped("warning", "log_lines_dropped") | {"count": lost}) + "\n"):
@@ -159,16 +169,33 @@ class _Writer:
     log = debug = info = warn = warning = error = critical = fatal = failure = err = exception = msg
 
 
-class _Redaction:
-    """The last processor: nothing is added after it."""
+class _Json:
+    """A line as JSON, cleaned. `priority`: with syslog's priority in front, which journald reads."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, *, priority: bool) -> None:
         self._redactor = redactor
+        self._priority = priority
 
-    def __call__(self, _logger: WrappedLogger, _name: str, event_dict: EventDict) -> dict[str, Any]:
-        personal = event_dict.get("level") != "debug"
-        first = {name: event_dict[name] for name in _FIRST if name in event_dict}
-        return self._redactor.fields({**first, **event_dict}, personal=personal)
+    def __call__(self, line: Mapping[str, object]) -> str:
+        level = line.get("level")
+        personal = level != "debug"
+        text = self._redactor.plain_json(line, personal=personal)
+        if text is None:
+            cleaned = self._redactor.fields(line, personal=personal)
+            text = json.dumps(cleaned, ensure_ascii=True, separators=(",", ":"))
+        return f"<{_PRIORITY.get(str(level), 6)}>{text}" if self._priority else text
+
+
+class _Console:
+    """A line for a person, cleaned."""
+
+    def __init__(self, redactor: Redactor, *, colour: bool) -> None:
+        self._redactor = redactor
+        self._colour = colour
+
+    def __call__(self, line: Mapping[str, object]) -> str:
+        cleaned = self._redactor.fields(line, personal=line.get("level") != "debug")
+        return render_console(cleaned, colour=self._colour)
 
 
 class _Bridge(logging.Handler):
@@ -204,20 +231,31 @@ def _route_stdlib(level: int) -> None:
     server.addFilter(LineBudget(_SERVER_LINES_PER_S))
 
 
-def _stamp(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
+def _compose(_logger: WrappedLogger, method: str, event_dict: EventDict) -> dict[str, Any]:
+    """All members of a line, in their order."""
     event_dict["time"] = _now()
-    return event_dict
+    event_dict["level"] = _METHODS.get(method, method)
+    if "exc_info" in event_dict:
+        _unfold_exception(event_dict)
+    first = {name: event_dict[name] for name in _FIRST if name in event_dict}
+    return {**first, **event_dict}
 
 
-def _stamped(level: str, event: str) -> dict[str, Clean]:
+def _stamped(level: str, event: str) -> dict[str, object]:
     return {"time": _now(), "level": level, "event": event}
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_to_the_second(seconds)}.{ms:03d}Z"
 
 
-def _unfold_exception(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
+@lru_cache(maxsize=2)  # thousands of lines fall into one second
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _unfold_exception(event_dict: EventDict) -> None:
     """`exc_info` as `error` and `stack`, before the redaction: exceptions quote what they were given."""
     info = event_dict.pop("exc_info", None)
     error = info if isinstance(info, BaseException) else (info[1] if isinstance(info, tuple) else None)
@@ -226,7 +264,6 @@ def _unfold_exception(_logger: WrappedLogger, _name: str, event_dict: EventDict)
     if error is not None:
         event_dict.setdefault("error", f"{type(error).__name__}: {error}")
         event_dict.setdefault("stack", "".join(traceback.format_exception(error)))
-    return event_dict
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -239,14 +276,6 @@ def _message(record: logging.LogRecord) -> str:
 def _known_level(level: int) -> int:
     """structlog knows the five standard levels only."""
     return max(logging.DEBUG, min(logging.CRITICAL, level // 10 * 10))
-
-
-def _json_line(line: Mapping[str, Clean]) -> str:
-    return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
-
-
-def _journal_line(line: Mapping[str, Clean]) -> str:
-    return f"<{_PRIORITY.get(str(line.get('level')), 6)}>{_json_line(line)}"
 
 
 def _is_terminal(stream: TextIO) -> bool:

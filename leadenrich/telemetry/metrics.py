@@ -102,18 +102,29 @@ class Metrics:
         self.in_flight_jobs = Gauge("leadenrich_in_flight_jobs", "Jobs this process works on.", registry=registry)
         build = Gauge("leadenrich_build_info", "1; the label tells the version.", ["version"], registry=registry)
         build.labels(version=__version__).set(1)
-        for event in Event:  # a series that is absent until it first happens hides its first increase
-            self.events.labels(event=event.value)
+        # Kept, since a look-up by labels costs more than the counting. A series that is absent until it first happens
+        # hides its first increase: so all events' are there from the start.
+        self._events = {event: self.events.labels(event=event.value) for event in Event}
+        self._outcomes: dict[Outcome | None, Counter] = {}
+        self._waits = {lane: self.job_wait_seconds.labels(lane=lane.value) for lane in Lane}
         if process:
             ProcessCollector(registry=registry)
 
     def event(self, event: Event) -> None:
         """Count one event of a job's life."""
-        self.events.labels(event=event.value).inc()
+        self._events[event].inc()
 
     def outcome(self, outcome: Outcome | None) -> None:
         """Count how one lead ended."""
-        self.outcomes.labels(outcome="none" if outcome is None else outcome.value).inc()
+        counter = self._outcomes.get(outcome)
+        if counter is None:
+            label = "none" if outcome is None else outcome.value
+            counter = self._outcomes[outcome] = self.outcomes.labels(outcome=label)
+        counter.inc()
+
+    def waited(self, lane: Lane, seconds: float) -> None:
+        """Note how long a job waited for its first start."""
+        self._waits[lane].observe(max(0.0, seconds))
 
     def answer(self, route: str, status: int, seconds: float) -> None:
         """Count one answer to those who bring leads; no other. `route` is the pattern, never the path as asked."""

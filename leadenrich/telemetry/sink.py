@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import threading
@@ -24,6 +23,9 @@ class Sink:
         self.dropped = 0
         self._stream = stream
         self._fd = _descriptor(stream)
+        self._poll = select.poll()
+        if self._fd is not None:
+            self._poll.register(self._fd, select.POLLOUT)
         self._lock = threading.Lock()
         self._stuck = False
         self._torn = False  # the last line ended in its middle
@@ -47,32 +49,30 @@ class Sink:
         return True
 
     def _to_descriptor(self, fd: int, line: str) -> bool:
-        data = memoryview(line.encode("ascii", "backslashreplace"))
-        if self._torn:
-            data = memoryview(b"\n" + data.tobytes())
+        whole = line.encode("ascii", "backslashreplace")
+        data = memoryview(b"\n" + whole if self._torn else whole)
         deadline = time.monotonic() + (0 if self._stuck else _PATIENCE_S)
         started = False
         while data:
-            if not _has_room(fd, deadline):
+            if not self._has_room(deadline):
                 self._stuck = True
                 self._torn = self._torn or started
                 return False
-            with contextlib.suppress(BlockingIOError):
+            try:
                 data = data[os.write(fd, data[:_CHUNK_BYTES]) :]
-                started = True
-                self._torn = False
+            except BlockingIOError:
+                continue
+            started = True
+            self._torn = False
         self._stuck = False
         return True
 
-
-def _has_room(fd: int, deadline: float) -> bool:
-    """Whether the descriptor takes a chunk now, or does before the deadline (monotonic clock)."""
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-    if any(flags & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, flags in ready):
-        raise BrokenPipeError
-    return bool(ready)
+    def _has_room(self, deadline: float) -> bool:
+        """Whether the descriptor takes a chunk now, or does before the deadline (monotonic clock)."""
+        ready = self._poll.poll(0) or self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        if ready and ready[0][1] & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+            raise BrokenPipeError
+        return bool(ready)
 
 
 def _descriptor(stream: TextIO | None) -> int | None:

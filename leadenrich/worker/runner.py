@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Protocol
 
-import backoff
 import structlog
 
 from leadenrich.core.errors import LostLease, Transient, Trouble
@@ -18,6 +17,7 @@ from leadenrich.core.retry import Bury, Complete, Ending, Failure, Release, Retr
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import Queue
 from leadenrich.worker.outages import Outages
+from leadenrich.worker.patience import Answer, patiently
 from leadenrich.worker.steps import JobSteps
 
 log = structlog.get_logger("leadenrich.worker")
@@ -111,7 +111,7 @@ class Runner:
         release = Release("shutdown", None, Failure("handed back: the daemon ends"))
         with contextlib.suppress(LostLease, StoreUnavailable):
             # Briefly: what cannot be handed back is taken over at the next start all the same.
-            await self._patiently(lambda: self._settle_once(claim, release, {}), within_s=HAND_BACK_S)
+            await patiently(lambda: self._settle_once(claim, release, {}), within_s=HAND_BACK_S)
 
     async def _settle(self, claim: Claim, ending: Ending, *, provider: str, **more: Any) -> None:
         await self._patiently(lambda: self._settle_once(claim, ending, more, provider))
@@ -147,19 +147,5 @@ class Runner:
         event = Event.THROTTLED if ending.why == "throttled" else Event.QUEUED
         self._report(event, claim, why=ending.why, error=ending.failure.error, until_ms=ending.until_ms, **more)
 
-    async def _patiently(self, call: Callable[[], Any], *, within_s: float | None = None) -> Any:
-        """A verb is sent again while Redis is away and the lease may still be ours. Raises: StoreUnavailable."""
-
-        @backoff.on_exception(
-            backoff.expo,
-            StoreUnavailable,
-            max_time=self._patience_s if within_s is None else within_s,
-            factor=0.1,
-            max_value=2.0,
-            jitter=None,
-            logger=None,
-        )
-        async def send() -> Any:
-            return await call()
-
-        return await send()
+    async def _patiently(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        return await patiently(call, within_s=self._patience_s)

@@ -6,11 +6,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import backoff
-
 from leadenrich.core.job import Claim, StepRecord
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import Queue
+from leadenrich.worker.patience import patiently
 
 
 class JobSteps:
@@ -52,19 +51,7 @@ class JobSteps:
         self._known[record.name] = record
 
     async def _patiently(self, name: str, **members: Any) -> StepRecord:
-        @backoff.on_exception(
-            backoff.expo,
-            StoreUnavailable,
-            max_time=self._patience_s,
-            factor=0.1,
-            max_value=2.0,
-            jitter=None,
-            logger=None,
-        )
-        async def write() -> StepRecord:
-            return await self._queue.checkpoint(self._claim, name, **members)
-
-        return await write()
+        return await patiently(lambda: self._queue.checkpoint(self._claim, name, **members), within_s=self._patience_s)
 
 
 def _costs(name: str) -> bool:

@@ -49,6 +49,37 @@ def test_no_known_secret_survives_anywhere(data: st.DataObject, secrets: list[st
     assert "\n" not in line
 
 
+NAMES = st.sampled_from(["event", "job_id", "codes", "note", "phone", "api_key", "é", "a\nb"]) | st.text(max_size=5)
+NOTES = st.sampled_from(
+    ["ann@example.com", "+1 555 123 4567", "Bearer abcdef0123456789", "\x7f", "null", "10", "two words"]
+)
+
+
+@given(st.data(), st.lists(SECRETS, max_size=2), st.booleans())
+def test_a_line_taken_at_a_glance_is_the_one_that_a_closer_look_gives(
+    data: st.DataObject, secrets: list[str], personal: bool
+) -> None:
+    value = PLAIN | NOTES | st.lists(NOTES, max_size=3) | st.dictionaries(NAMES, NOTES, max_size=2)
+    line = data.draw(st.dictionaries(NAMES, value | st.sampled_from(secrets or ["x"]), max_size=6))
+    redactor = Redactor(secrets)
+    glance = redactor.plain_json(line, personal=personal)
+    if glance is not None:
+        assert json.loads(glance) == redactor.fields(line, personal=personal)
+        assert glance.isascii()
+        assert "\n" not in glance
+
+
+def test_a_job_s_usual_line_is_taken_at_a_glance() -> None:
+    line = {
+        "time": "2026-11-24T07:15:26.904Z",
+        "event": "completed",
+        "attempt": 1,
+        "alone": False,
+        "codes": ["MLS_ACTIVE"],
+    }
+    assert json.loads(Redactor(["hunter2"]).plain_json(line) or "") == line
+
+
 @given(st.text(min_size=1, max_size=40), st.sampled_from(["token", "X-Api-Key", "apiKey", "Authorization", "secret"]))
 def test_what_is_called_secret_is_masked_at_every_level(text: str, name: str) -> None:
     for personal in (True, False):
