@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis
 from redis_server import RedisServer, free_port, running
 
 
@@ -59,6 +60,18 @@ def test_the_queue_is_paused_seen_and_resumed(leadenrich) -> None:
     assert leadenrich("queue", "resume").returncode == 0
     assert leadenrich("queue", "resume").returncode == 1
     assert "nothing waits" in leadenrich("queue", "status").stdout
+
+
+def test_what_is_done_at_a_shell_is_in_the_audit_log(leadenrich, redis_server: RedisServer, tmp_path: Path) -> None:
+    assert leadenrich("queue", "pause", "--reason", "clean-up").returncode == 0
+    assert leadenrich("providers", "pause", "ghl:loc1").returncode == 0
+    with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
+        kept = [fields for _, fields in client.xrange(f"le:{{{tmp_path.name}}}:audit")]
+    assert [(row["role"], row["action"], row["target"], row["detail"]) for row in kept] == [
+        ("cli", "pause", "queue", "clean-up"),
+        ("cli", "pause", "provider:ghl:loc1", "paused by an operator"),
+    ]
+    assert all(row["name"] for row in kept)
 
 
 def test_without_redis_the_command_says_where_it_looked(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from leadenrich.cli.parser import PROVIDER_NAMES as NAMES
 from leadenrich.cli.status import DONE, FAILED, USAGE
-from leadenrich.cli.store_access import Store, with_store
+from leadenrich.cli.store_access import Store, whoever, with_store
+from leadenrich.store.interventions import UnknownProvider
 from leadenrich.store.views import Stats
 
 
@@ -27,17 +28,20 @@ async def _act(store: Store, args: argparse.Namespace) -> int:
     if args.action == "list":
         _print(await store.views.stats(), as_json=args.json)
         return DONE
-    paused = await store.switches.all()
-    known = {*store.providers, *(name for name in paused if name)}
-    if args.name not in known:
-        names = ", ".join(sorted(known))
-        print(f"leadenrich: {args.name}: name one of {names}", file=sys.stderr)
+    try:
+        return await _switch(store, args)
+    except UnknownProvider as error:
+        print(f"leadenrich: {args.name}: {error}", file=sys.stderr)
         return USAGE
+
+
+async def _switch(store: Store, args: argparse.Namespace) -> int:
+    """Raises: UnknownProvider."""
     if args.action == "pause":
-        await store.switches.pause_provider(args.name, "operator", args.reason or "paused by an operator")
+        await store.controls.pause_provider(args.name, args.reason or "paused by an operator", whoever())
         print(f"{args.name} is paused; its leads wait until `leadenrich providers resume {args.name}`.")
         return DONE
-    if not await store.switches.resume_provider(args.name, why="an operator resumed it"):
+    if not await store.controls.resume_provider(args.name, whoever()):
         print(f"leadenrich: {args.name} was not paused", file=sys.stderr)
         return FAILED
     print(f"{args.name} goes on.")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from leadenrich.cli.status import DONE, FAILED
-from leadenrich.cli.store_access import Store, with_store
+from leadenrich.cli.store_access import Store, whoever, with_store
 from leadenrich.core.job import JobState
 from leadenrich.store.views import Stats
 
@@ -25,10 +25,10 @@ async def _act(store: Store, args: argparse.Namespace) -> int:
         _print(await store.views.stats(), as_json=args.json)
         return DONE
     if args.action == "pause":
-        await store.switches.pause_queue(args.reason or "paused by an operator")
+        await store.controls.pause_queue(args.reason or "paused by an operator", whoever())
         print("No job is taken until `leadenrich queue resume`; webhooks are still kept.")
         return DONE
-    if not await store.switches.resume_queue():
+    if not await store.controls.resume_queue(whoever()):
         print("leadenrich: the queue was not paused", file=sys.stderr)
         return FAILED
     print("The queue goes on.")

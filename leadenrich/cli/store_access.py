@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,8 +17,10 @@ from leadenrich.cli.loop import run_loop
 from leadenrich.cli.status import FAILED, NO_REDIS
 from leadenrich.config import Config, LogSettings, secret_values, without_password
 from leadenrich.providers.ghl import provider_name
+from leadenrich.store.audit import Actor, Audit
 from leadenrich.store.connection import open_redis
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
+from leadenrich.store.interventions import Controls
 from leadenrich.store.schema import Keys
 from leadenrich.store.switches import Switches
 from leadenrich.store.views import Views
@@ -28,13 +32,8 @@ class Store:
     """What commands read and switch."""
 
     config: Config
-    switches: Switches
+    controls: Controls
     views: Views
-
-    @property
-    def providers(self) -> list[str]:
-        """The names that can be paused: what the configuration has of both vendors."""
-        return ["realestateapi", *(provider_name(location.id) for location in self.config.ghl.locations)]
 
 
 def with_store(args: argparse.Namespace, act: Callable[[Store], Awaitable[int]]) -> int:
@@ -63,4 +62,13 @@ async def _open(config: Config) -> AsyncIterator[Store]:
         keys = Keys(config.queue.name)
         rates = {"realestateapi": config.realestateapi.rate_per_second}
         rates |= {provider_name(place.id): config.ghl.requests_per_10s / 10 for place in config.ghl.locations}
-        yield Store(config, Switches(connection, keys), Views(connection, keys, rates=rates))
+        controls = Controls(Switches(connection, keys), Audit(connection, keys), rates)
+        yield Store(config, controls, Views(connection, keys, rates=rates))
+
+
+def whoever() -> Actor:
+    """Who is at the shell, for the audit log."""
+    try:
+        return Actor("cli", getpass.getuser())
+    except (KeyError, OSError):  # a container's user may have no name
+        return Actor("cli", f"uid {os.getuid()}")

@@ -16,15 +16,20 @@ from msgspec.structs import replace
 from leadenrich.config import Config, split_listen
 from leadenrich.daemon.reporter import Reporter
 from leadenrich.providers.ghl import provider_name
+from leadenrich.store.audit import Audit
 from leadenrich.store.connection import Connection
 from leadenrich.store.intake import SpoolingIntake
+from leadenrich.store.interventions import Controls, Interventions
+from leadenrich.store.job_list import JobList
 from leadenrich.store.queue import Queue, Receipt, Submission
 from leadenrich.store.spool import open_spool
 from leadenrich.store.spool_file import SpoolRefused
+from leadenrich.store.switches import Switches
 from leadenrich.store.views import Views
 from leadenrich.telemetry.health import HalfReport, Health, HealthReport
 from leadenrich.telemetry.metrics import Metrics
 from leadenrich.web.app import WebParts, create_app, create_probe_app, reconfigure
+from leadenrich.web.ports import Operations
 from leadenrich.web.server import CannotListen, WebServer
 
 log = structlog.get_logger("leadenrich.daemon")
@@ -76,6 +81,12 @@ async def open_web(
         elif config.server.spool:
             intake = await stack.enter_async_context(_open_intake(Path(config.server.spool), queue, metrics, report))
             health.seen_through(partial(through_spool, intake))
+        audit = Audit(connection, queue.keys)
+        operations = Operations(
+            Interventions(queue, JobList(connection, queue.keys), audit),
+            Controls(Switches(connection, queue.keys), audit, rates),
+            audit,
+        )
         app = create_app(
             WebParts(
                 server=config.server,
@@ -83,6 +94,7 @@ async def open_web(
                 queue=config.queue,
                 intake=intake,
                 views=Views(connection, queue.keys, rates=rates),
+                operations=operations,
                 health=health,
                 render_metrics=metrics.render,
                 on_receipt=lambda submission, receipt: _tell(report, submission, receipt),

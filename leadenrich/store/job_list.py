@@ -91,12 +91,14 @@ class JobList:
         self._connection = connection
         self._keys = keys
 
-    async def page(self, query: JobQuery) -> JobPage:
+    async def page(self, query: JobQuery, *, only_waiting: bool = False) -> JobPage:
         """Waiting, at work, to be retried, failed, succeeded; the newest first, of what is due the next first.
 
         Ends after `limit` hits or 2,000 jobs looked at; the cursor goes on from there. Raises: BadCursor.
         """
         sources = self._sources(query.state)
+        if only_waiting and query.state is None:
+            sources = [*self._lanes(), _Source(self._keys.sched, "due")]
         at, mark = _read_cursor(query.cursor, len(sources))
         limit, scanned = max(1, min(query.limit, PAGE_MAX)), 0
         hits: list[JobView] = []
@@ -131,14 +133,17 @@ class JobList:
         answers = await self._connection.flush(pipeline)
         return [job_view(job_id, *answers[i * 4 : i * 4 + 4]) for i, job_id in enumerate(ids)]
 
+    def _lanes(self) -> list[_Source]:
+        return [_Source(key, "lane") for key in (self._keys.wait_live, self._keys.wait_bulk, self._keys.suspects)]
+
     def _sources(self, state: JobState | None) -> list[_Source]:
         """In the direction that jobs move, so that one which moves meanwhile is still met."""
         k = self._keys
-        waiting = [_Source(key, "lane") for key in (k.wait_live, k.wait_bulk, k.suspects)]
+        lanes = self._lanes()
         failed, succeeded = _Source(k.dead, "ended"), _Source(k.done, "ended")
         by_state: dict[JobState | None, list[_Source]] = {
-            None: [*waiting, _Source(k.lease, "leases"), _Source(k.sched, "due"), failed, succeeded],
-            JobState.QUEUED: [*waiting, _Source(k.sched, "due", JobState.QUEUED)],
+            None: [*lanes, _Source(k.lease, "leases"), _Source(k.sched, "due"), failed, succeeded],
+            JobState.QUEUED: [*lanes, _Source(k.sched, "due", JobState.QUEUED)],
             JobState.PROCESSING: [_Source(k.lease, "leases")],
             JobState.RETRY_SCHEDULED: [_Source(k.sched, "due", JobState.RETRY_SCHEDULED)],
             JobState.FAILED_FINAL: [failed],

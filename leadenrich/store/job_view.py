@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
+from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict, cast
 
 import msgspec
 from msgspec import Meta
@@ -134,7 +134,7 @@ def _timeline(job: Mapping[str, str], lines: bytes | None) -> list[TimelineEntry
     entries: list[TimelineEntry] = [{"time": iso(int(job["created"])), "event": "queued"}]
     for line in (lines or b"").splitlines():
         event, ms, attempt, detail = json.loads(line)
-        entries.append({"time": iso(ms), "event": event, "attempt": attempt, **(detail or {})})
+        entries.append(cast(TimelineEntry, {"time": iso(ms), "event": event, "attempt": attempt, **(detail or {})}))
     if "begun" in job:
         begun, attempt, by = int(job["begun"]), int(job["tries"]), job["token"].rpartition(":")[0]
         entries.append({"time": iso(begun), "event": "started", "attempt": attempt, "by": by})

@@ -14,6 +14,7 @@
 | `dedup:<key>` | STRING | its own window | delivery -> job id |
 | `seen:<location>:<contact>` | HASH | 180 days | last address fingerprint, tags, job |
 | `ev` | STREAM | about 10,000 entries | the events |
+| `audit` | STREAM | about 10,000 entries | what people did: who, what, on what, how many |
 | `counts` | HASH | permanent, bounded by names | jobs by lane and state; totals |
 | `meta` | HASH | permanent, bounded by names | what is paused and why, schema version |
 | `workers` | HASH | permanent, one entry a worker name | last claim, beat and boot of each daemon |
@@ -46,6 +47,7 @@ class Keys:
         self.done = p + "done"
         self.dead = p + "dead"
         self.events = p + "ev"
+        self.audit = p + "audit"
         self.counts = p + "counts"
         self.meta = p + "meta"
         self.workers = p + "workers"

@@ -16,6 +16,7 @@ from leadenrich.web.ports import Views
 from leadenrich.web.problems import Refused
 from leadenrich.web.query import query_of
 
+NO_SUCH_JOB: Final = "There is no such job; finished ones are kept for a while only."
 JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ID_IN_PATH: Final[dict[str, Any]] = {
     "id": {"description": "A job's id.", "schema": {"type": "string"}, "example": "0mw3kq2v5x7c1a9d"}
@@ -51,11 +52,11 @@ class Api:
         await self._access.role(request)
         query = query_of(request, JobQuery)
         try:
-            return _shown(await self._views.jobs(query))
+            return shown(await self._views.jobs(query))
         except BadCursor:
             raise Refused(400, "cursor must be a next_cursor of an earlier answer.") from None
         except StoreUnavailable:
-            raise _away() from None
+            raise away() from None
 
     @operation(
         summary="Shows one job",
@@ -63,7 +64,7 @@ class Api:
         security=LOOKS,
         path=ID_IN_PATH,
         answers={200: Answer("The job.", (JobView,))},
-        refuses=REFUSED_LOOK | {404: "There is no such job; finished ones are kept for a while only."},
+        refuses=REFUSED_LOOK | {404: NO_SUCH_JOB},
     )
     async def job(self, request: web.Request) -> web.Response:
         await self._access.role(request)
@@ -71,10 +72,10 @@ class Api:
         try:
             job = await self._views.job(job_id) if JOB_ID.fullmatch(job_id) else None
         except StoreUnavailable:
-            raise _away() from None
+            raise away() from None
         if job is None:
-            raise Refused(404, "There is no such job; finished ones are kept for a while only.")
-        return _shown(job)
+            raise Refused(404, NO_SUCH_JOB)
+        return shown(job)
 
     @operation(
         summary="Counts what waits, runs and ended",
@@ -87,9 +88,9 @@ class Api:
     async def stats(self, request: web.Request) -> web.Response:
         await self._access.role(request)
         try:
-            return _shown(await self._views.stats())
+            return shown(await self._views.stats())
         except StoreUnavailable:
-            raise _away() from None
+            raise away() from None
 
 
 def job_query(request: web.Request) -> JobQuery:
@@ -97,9 +98,9 @@ def job_query(request: web.Request) -> JobQuery:
     return query_of(request, JobQuery, strangers=True)  # addresses of pages carry what others put there
 
 
-def _shown(answer: msgspec.Struct) -> web.Response:
+def shown(answer: msgspec.Struct) -> web.Response:
     return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
 
-def _away() -> Refused:
+def away() -> Refused:
     return Refused(503, "Redis cannot be read now.", headers={"Retry-After": "5"})

@@ -14,13 +14,14 @@ from aiohttp import web
 from leadenrich.config import GhlSettings, QueueSettings, ServerSettings
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import Access, Brake
+from leadenrich.web.actions import Actions
 from leadenrich.web.api import Api
 from leadenrich.web.connection import Hush, Limits, hang_up
 from leadenrich.web.dashboard import Dashboard
 from leadenrich.web.door import OnReceipt, log_receipt
 from leadenrich.web.leads import LeadsDoor
 from leadenrich.web.openapi import document
-from leadenrich.web.ports import Intake, Views
+from leadenrich.web.ports import Intake, Operations, Views
 from leadenrich.web.probes import Probes
 from leadenrich.web.problems import Refused, problem, problem_of
 from leadenrich.web.server import CannotListen, WebServer
@@ -54,6 +55,7 @@ class WebParts:
     queue: QueueSettings
     intake: Intake
     views: Views
+    operations: Operations
     health: Health
     render_metrics: Callable[[], bytes]
     on_receipt: OnReceipt = log_receipt
@@ -88,6 +90,7 @@ def create_app(parts: WebParts) -> web.Application:
     app.router.add_post("/api/v1/leads", leads.post)
     app.add_routes(probes.routes())
     app.add_routes(Api(parts.views, access).routes())
+    app.add_routes(Actions(parts.operations, parts.views, access, body_s=parts.limits.body_s).routes())
     app.add_routes(Dashboard(parts.views, access, parts.health, body_s=parts.limits.body_s).routes())
     _describe(app)
     app[_DOOR], app[_LEADS], app[_ACCESS], app[_PROBES] = door, leads, access, probes

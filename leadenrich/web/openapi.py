@@ -124,6 +124,7 @@ class Operation:
     path: Mapping[str, Json] = field(default_factory=dict)
     query: type[msgspec.Struct] | None = None
     headers: type[msgspec.Struct] | None = None
+    body_required: bool = True
     bodies: Mapping[str, Content] = field(default_factory=dict)
     problems: Mapping[int, type[msgspec.Struct]] = field(default_factory=dict)  # a problem with more members
 
@@ -194,7 +195,7 @@ def _operation(told: Operation, schema_of: Mapping[Any, Json], components: Mappi
     shown |= {"parameters": parameters} if parameters else {}
     if told.bodies:
         content = {media: _content(body, schema_of) for media, body in told.bodies.items()}
-        shown["requestBody"] = {"required": True, "content": content}
+        shown["requestBody"] = {"required": told.body_required, "content": content}
     shown["security"] = [{scheme: []} for scheme in told.security]
     shown["responses"] = {str(status): _answer(told.answers[status], schema_of) for status in sorted(told.answers)}
     for status in sorted(told.refuses):

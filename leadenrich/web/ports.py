@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from leadenrich.store.audit import Audit
+from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.views import JobQuery
 
@@ -19,6 +22,15 @@ class Intake(Protocol):
         Raises: StoreUnavailable.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What an operator may do, and the log of it."""
+
+    interventions: Interventions
+    controls: Controls
+    audit: Audit
 
 
 class Views(Protocol):

@@ -22,6 +22,7 @@ OPEN = {
     "/static/{name}",
     "/login",
     "/logout",
+    "/openapi.json",
     "/webhooks/ghl",
     "/webhooks/ghl/workflow",
 }
@@ -70,6 +71,7 @@ def routes() -> list[tuple[str, str]]:
         queue=QueueSettings(),
         intake=cast(Any, None),
         views=cast(Any, None),
+        operations=cast(Any, None),
         health=Health(),
         render_metrics=bytes,
     )

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import msgspec
@@ -24,7 +24,7 @@ from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.views import BadCursor, JobPage, JobQuery, JobView, ProviderView, Stats
 from leadenrich.telemetry.health import Health
 from leadenrich.web.app import Limits, WebParts, WebServer, create_app
-from leadenrich.web.ports import Intake
+from leadenrich.web.ports import Intake, Operations, Views
 
 LOCATION = "ve9EPM428h8vShlRW1KT"
 TOKEN = "shared-secret-goes-here"
@@ -214,6 +214,8 @@ def start_web() -> StartWeb:
         ghl: dict[str, Any] | None = None,
         limits: Limits | None = None,
         intake: Intake | None = None,
+        views: Views | None = None,
+        operations: Operations | None = None,
     ) -> AsyncIterator[Web]:
         usual_ghl = {
             "public_keys": (public_pem(KEY),),
@@ -228,7 +230,8 @@ def start_web() -> StartWeb:
             ghl=GhlSettings(**(usual_ghl | (ghl or {}))),
             queue=QueueSettings(),
             intake=intake or FakeIntake(),
-            views=FakeViews(),
+            views=views or FakeViews(),
+            operations=operations or Operations(*[cast(Any, None)] * 3),
             health=Health(),
             render_metrics=lambda: b"leadenrich_up 1\n",
             on_receipt=lambda submission, receipt: receipts.append((submission, receipt)),
