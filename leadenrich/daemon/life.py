@@ -7,11 +7,10 @@ import contextlib
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 import structlog
 
@@ -19,11 +18,9 @@ from leadenrich.config import Config, secret_values, without_password
 from leadenrich.daemon.clock import SystemClock
 from leadenrich.daemon.depth import DepthGauge
 from leadenrich.daemon.reporter import Reporter
-from leadenrich.daemon.web_half import WebHalf, open_probe, open_web
-from leadenrich.daemon.worker_half import WorkerHalf, open_worker
+from leadenrich.daemon.store_look import StoreLook
 from leadenrich.enrich.needs import Clock
 from leadenrich.store.connection import Connection, open_redis
-from leadenrich.store.durability import risks
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
 from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
@@ -35,10 +32,14 @@ from leadenrich.web.server import CannotListen
 from leadenrich.worker.identity import NameTaken, default_name, hold_name, refuse_rival
 from leadenrich.worker.maintenance import every
 
+if TYPE_CHECKING:
+    from leadenrich.daemon.web_half import WebHalf
+    from leadenrich.daemon.worker_half import WorkerHalf
+
 log = structlog.get_logger("leadenrich.daemon")
 
-STORE_LOOK_S = 15.0
-DURABILITY_LOOK_S = 60.0  # what an operator changes by hand
+STORE_LOOK_S = 60.0
+DEPTH_LOOK_S = 15.0
 LAG_LOOK_S = 1.0
 
 Reload: TypeAlias = Callable[[], Config]
@@ -116,32 +117,26 @@ async def _run(
     on_ready: Callable[[Running], None] | None,
 ) -> None:
     metrics, health, stop = Metrics(), Health(halves), asyncio.Event()
-    queue = Queue(
-        connection,
-        config.queue,
-        worker=name,
-        trigger_tags=config.ghl.trigger_tags,
-        enrich_unknown_updates=config.ghl.enrich_unknown_updates,
-        probe_ms=round(options.probe_s * 1000),
-    )
+    queue = _queue(config, connection, name, probe_s=options.probe_s)
     await queue.open()
     if "worker" in halves and not connection.embedded:
         await refuse_rival(queue, lease_s=config.queue.lease)
-    report = Reporter(metrics)
-    depth = DepthGauge(Views(connection, queue.keys))
-    metrics.watch_queue(depth.shown)
-    metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
-    connection.on_script = lambda verb, seconds: metrics.redis_seconds.labels(verb=verb).observe(seconds)
-    connection.on_error = metrics.redis_errors.inc
-    queue.on_batch = metrics.enqueue_batch_jobs.observe
+    report, switches = Reporter(metrics), Switches(connection, queue.keys)
+    store_look, depth = StoreLook(connection, switches, health), DepthGauge(Views(connection, queue.keys))
+    health.look = store_look.refresh
+    _observe(connection, queue, metrics, store_look, depth)
     async with AsyncExitStack() as stack:
         worker = web = None
+        # Each half loads its own libraries: one alone does without those of the other.
         if "worker" in halves:
+            from leadenrich.daemon.worker_half import open_worker
+
             worker = await stack.enter_async_context(
                 open_worker(
                     config,
                     connection,
                     queue,
+                    switches,
                     metrics=metrics,
                     health=health,
                     report=report,
@@ -150,17 +145,21 @@ async def _run(
                 )
             )
         if "web" in halves:
+            from leadenrich.daemon.web_half import open_web
+
             web = await stack.enter_async_context(
                 open_web(config, connection, queue, metrics=metrics, health=health, report=report)
             )
         elif config.worker.listen:
+            from leadenrich.daemon.web_half import open_probe
+
             await stack.enter_async_context(open_probe(config, metrics=metrics, health=health))
         async with asyncio.TaskGroup() as group:
             if options.signals:
                 stack.enter_context(_signals(stop, lambda: _reload(options.reload, web, worker, health)))
             running = Running(web.url if web else None, queue, connection, metrics, health, worker, stop)
-            group.create_task(every(STORE_LOOK_S, stop, StoreLook(running).look), name="store-look")
-            group.create_task(every(STORE_LOOK_S, stop, depth.refresh), name="depth")
+            group.create_task(every(STORE_LOOK_S, stop, store_look.look), name="store-look")
+            group.create_task(every(DEPTH_LOOK_S, stop, depth.refresh), name="depth")
             group.create_task(_measure_lag(metrics, stop), name="lag")
             work = group.create_task(worker.run(stop), name="worker") if worker else None
             _start_watchdog(group, health, worker, stop)
@@ -177,49 +176,27 @@ async def _run(
     log.info("stopped")
 
 
-class StoreLook:
-    """Whether Redis takes leads, what it would lose, and what is paused: seen on /readyz."""
+def _queue(config: Config, connection: Connection, name: str, *, probe_s: float) -> Queue:
+    return Queue(
+        connection,
+        config.queue,
+        worker=name,
+        trigger_tags=config.ghl.trigger_tags,
+        enrich_unknown_updates=config.ghl.enrich_unknown_updates,
+        probe_ms=round(probe_s * 1000),
+    )
 
-    def __init__(self, running: Running) -> None:
-        self._running = running
-        self._durable_until = float("-inf")
-        self._by_hand: frozenset[str] = frozenset()
 
-    async def look(self) -> None:
-        health, connection = self._running.health, self._running.connection
-        try:
-            paused = await Switches(connection, self._running.queue.keys).all()
-            memory = await connection.memory()
-            await self._look_at_durability()
-        except StoreUnavailable as error:
-            halves: tuple[Half, ...] = ("web", "worker")
-            for half in halves:
-                health.report(half, "store", str(error))
-            self._durable_until = float("-inf")  # another one may come back
-            return
-        health.report("worker", "store", None)
-        health.report("web", "store", f"Redis: {memory}, no new leads are taken" if memory.is_short else None)
-        for part in list(health.report_now().notes):
-            if part not in paused and (part == "queue" or part.startswith(("realestateapi", "ghl:"))):
-                health.note(part, None)
-        for part, pause in paused.items():
-            health.note(part or "queue", f"paused ({pause.kind}): {pause.reason}")
-        self._tell_what_a_person_did({part: pause.reason for part, pause in paused.items() if pause.kind == "operator"})
+def _observe(connection: Connection, queue: Queue, metrics: Metrics, store_look: StoreLook, depth: DepthGauge) -> None:
+    def on_error() -> None:
+        metrics.redis_errors.inc()
+        store_look.doubt()
 
-    def _tell_what_a_person_did(self, paused: Mapping[str, str]) -> None:
-        """An operator's command runs in a process of its own: this log would not know why leads wait."""
-        for part in paused.keys() - self._by_hand:
-            log.warning("paused_by_operator", what=part or "queue", reason=paused[part])
-        for part in self._by_hand - paused.keys():
-            log.info("resumed_by_operator", what=part or "queue")
-        self._by_hand = frozenset(paused)
-
-    async def _look_at_durability(self) -> None:
-        if time.monotonic() < self._durable_until:
-            return
-        found = risks(await self._running.connection.probe(), allow_volatile=True)
-        self._running.health.note("redis", "; ".join(map(str, found)) or None)
-        self._durable_until = time.monotonic() + DURABILITY_LOOK_S
+    connection.on_script = lambda verb, seconds: metrics.redis_seconds.labels(verb=verb).observe(seconds)
+    connection.on_error = on_error
+    queue.on_batch = metrics.enqueue_batch_jobs.observe
+    metrics.watch_queue(depth.shown)
+    metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
 
 
 async def _measure_lag(metrics: Metrics, stop: asyncio.Event) -> None:

@@ -45,6 +45,7 @@ class WorkerHalf:
         config: Config,
         connection: Connection,
         queue: Queue,
+        switches: Switches,
         *,
         metrics: Metrics,
         health: Health,
@@ -58,7 +59,8 @@ class WorkerHalf:
         self._condemned: list[Claim] = []
         self._former: list[Vendors] = []
         self._vendors = self._open_vendors(config, full_since=process_start())
-        self.outages = Outages(Switches(connection, queue.keys), report=report, probe_ms=round(probe_s * 1000))
+        self._switches = switches
+        self.outages = Outages(switches, report=report, probe_ms=round(probe_s * 1000))
         self.runner = Runner(
             queue,
             self._vendors.pipeline,
@@ -98,7 +100,7 @@ class WorkerHalf:
         drained = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(every(self._lease_s / 3, drained, self._heart.beat), name="heart")
-            group.create_task(every(self._lease_s / 3, drained, self._look), name="watch")
+            group.create_task(every(lambda: self._watch.rest_s, drained, self._look), name="watch")
             group.create_task(every(self._probe_s, stop, self._look_again), name="look-again")
             await self.pool.run(stop)
             drained.set()
@@ -125,6 +127,8 @@ class WorkerHalf:
             await self.runner.leave_failed_mark(self._condemned.pop())
 
     async def _look_again(self) -> None:
+        if not self._switches.may_hold("auth", "certificate"):
+            return  # another daemon that pauses one also looks; should it die, the store look tells us of the pause
         await self.outages.look_again(self._vendors.check)
 
     async def _reclaimed(self, job_id: str, word: str) -> None:
@@ -149,6 +153,7 @@ async def open_worker(
     config: Config,
     connection: Connection,
     queue: Queue,
+    switches: Switches,
     *,
     metrics: Metrics,
     health: Health,
@@ -159,7 +164,15 @@ async def open_worker(
     """Wired, taken over and warm. Raises: StoreUnavailable."""
     async with AsyncExitStack() as stack:
         half = WorkerHalf(
-            config, connection, queue, metrics=metrics, health=health, report=report, clock=clock, probe_s=probe_s
+            config,
+            connection,
+            queue,
+            switches,
+            metrics=metrics,
+            health=health,
+            report=report,
+            clock=clock,
+            probe_s=probe_s,
         )
         stack.push_async_callback(half.close)
         await half.take_up(location.id for location in config.ghl.locations)

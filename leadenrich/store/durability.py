@@ -34,16 +34,15 @@ EMBEDDED = Durability((7, 0), False, "no", "noeviction", embedded=True)
 
 async def ask_durability(ask: Callable[..., Awaitable[list[Any]]]) -> Durability:
     """`ask` sends a command to every server that takes writes and answers one answer each."""
-    servers = await ask("INFO", "server")
-    persistence, memory = await ask("INFO", "persistence"), await ask("INFO", "memory")
+    servers = await ask("INFO")  # several sections in one call only Redis 7 gives
     fsyncs = ["unknown"]
     with contextlib.suppress(ResponseError):  # an ACL user may not read the configuration
         fsyncs = [_fsync(answer) for answer in await ask("CONFIG", "GET", "appendfsync")]
     return Durability(
         version=min(tuple(int(part) for part in str(info["redis_version"]).split(".")[:3]) for info in servers),
-        append_only=all(bool(info.get("aof_enabled")) for info in persistence),
+        append_only=all(bool(info.get("aof_enabled")) for info in servers),
         append_fsync=min(fsyncs, key=lambda word: _WORST_FIRST.index(word) if word in _WORST_FIRST else 0),
-        policy=_worst_policy(_text(info.get("maxmemory_policy", "unknown")) for info in memory),
+        policy=_worst_policy(_text(info.get("maxmemory_policy", "unknown")) for info in servers),
     )
 
 

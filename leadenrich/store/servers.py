@@ -21,7 +21,7 @@ from leadenrich.config.redis_urls import RedisAddress
 COMMAND_TIMEOUT_S = 2.0
 SENTINEL_TIMEOUT_S = 0.5  # they are asked one after the other while a command waits: a dead one must not cost it all
 CONNECTIONS = 32
-HEALTH_CHECK_S = 15
+HEALTH_CHECK_S = 30  # above what lies between two commands of an idle worker: each would bring a PING
 LISTENER_CONNECTIONS = 2  # one waits, one may still be on its way out
 
 

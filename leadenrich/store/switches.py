@@ -33,12 +33,13 @@ class Pause:
 
 
 class Switches:
-    """Every method raises StoreUnavailable."""
+    """Every method that asks Redis raises StoreUnavailable."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
         self._switch = Script(connection, "switch")
+        self._kinds: frozenset[PauseKind] | None = None  # paused for at the last reading, and set by us since
 
     async def pause_provider(
         self, provider: str, kind: PauseKind, reason: str, *, until_ms: int = 0, probe_ms: int = 0
@@ -71,9 +72,16 @@ class Switches:
                 found[""] = _parse(value)
             elif name.startswith(b"provider:"):
                 found[name.decode().removeprefix("provider:")] = _parse(value)
+        self._kinds = frozenset(pause.kind for pause in found.values())
         return found
 
+    def may_hold(self, *kinds: PauseKind) -> bool:
+        """Whether something may be paused for one of these, by what was read last; asks nobody."""
+        return self._kinds is None or not self._kinds.isdisjoint(kinds)
+
     async def _set(self, field: str, pause: Pause, event: str, detail: Mapping[str, object]) -> bool:
+        if self._kinds is not None:
+            self._kinds |= {pause.kind}
         rank = _RANK[pause.kind]
         reason = " ".join(pause.reason.split())[:300]
         value = f"{pause.kind}|{pause.until_ms}|{pause.probe_ms}||{rank}|{reason}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -49,13 +49,20 @@ class HealthReport(msgspec.Struct, frozen=True, omit_defaults=True):
         return "; ".join(told)
 
 
+async def _nothing_to_look_at() -> None: ...
+
+
 class Health:
-    """The verdicts of the halves in this process. Not ready until `ready()`, never again after `stopping()`."""
+    """The verdicts of the halves in this process. Not ready until `ready()`, never again after `stopping()`.
+
+    `look` may be set: it brings up to date what is read only when somebody asks.
+    """
 
     def __init__(self, halves: Sequence[Half] = ("web", "worker")) -> None:
         self._problems: dict[Half, dict[str, str]] = {half: {_STARTING: "is starting"} for half in halves}
         self._notes: dict[str, str] = {}
         self._lenses: list[Callable[[HealthReport], HealthReport]] = []
+        self.look: Callable[[], Awaitable[None]] = _nothing_to_look_at
 
     def report(self, half: Half, part: str, problem: str | None) -> None:
         """Say what is wrong with a part of a half (`redis`, `pool`); None when it works. Safe to repeat.
@@ -83,7 +90,13 @@ class Health:
         """Let something that changes what a trouble means change the report: a spool, while the store is away."""
         self._lenses.append(lens)
 
+    async def fresh_report(self) -> HealthReport:
+        """The report for somebody who asks; takes as long as Redis may take to answer."""
+        await self.look()
+        return self.report_now()
+
     def report_now(self) -> HealthReport:
+        """What is known without a look."""
         halves = {
             half: HalfReport(ready=not problems, problems=dict(sorted(problems.items())))
             for half, problems in self._problems.items()

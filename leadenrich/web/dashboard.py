@@ -72,7 +72,7 @@ class Dashboard:
             return _html(trouble_page("This address is out of date: search again."), 400)
         except StoreUnavailable:
             return _html(trouble_page(_AWAY), 503)
-        return _html(overview_page(stats, jobs, query, self._health.report_now(), self._csrf(request)))
+        return _html(overview_page(stats, jobs, query, await self._health.fresh_report(), self._csrf(request)))
 
     async def job(self, request: web.Request) -> web.Response:
         if stranger := await self._stranger(request):

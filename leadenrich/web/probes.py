@@ -42,7 +42,7 @@ class Probes:
         return web.Response(body=b'{"alive":true}', content_type="application/json")
 
     async def readyz(self, request: web.Request) -> web.Response:
-        report = self._health.report_now()
+        report = await self._health.fresh_report()
         if report.ready:
             return web.Response(body=msgspec.json.encode(report), content_type="application/json")
         return problem(503, report.trouble, members=msgspec.to_builtins(report))

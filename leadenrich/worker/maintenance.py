@@ -15,6 +15,8 @@ from leadenrich.store.queue import Queue
 
 log = structlog.get_logger("leadenrich.worker")
 
+SHORTEST_REST_S = 0.01
+
 Reclaimed = Callable[[str, str], Awaitable[None]]
 
 
@@ -37,6 +39,15 @@ class Watch:
         self._on_reclaimed = on_reclaimed
         self._monotonic = monotonic
         self._seen: dict[str, tuple[float, float]] = {}
+
+    @property
+    def rest_s(self) -> float:
+        """How long until the next look. Nobody's lease is longer unseen than two thirds of one, and a dead one ends
+        on time: so its job is queued again within two leases."""
+        if not self._seen:
+            return self._lease_s * 2 / 3
+        first_end = min(since for _, since in self._seen.values()) + self._lease_s
+        return max(SHORTEST_REST_S, min(self._lease_s / 3, first_end - self._monotonic()))
 
     async def look(self) -> list[str]:
         """One look at all leases; the ids taken back. Raises: StoreUnavailable."""
@@ -87,13 +98,18 @@ class Heart:
             log.warning("leases_lost", jobs=sorted(lost))
 
 
-async def every(seconds: float, stop: asyncio.Event, act: Callable[[], Awaitable[object]]) -> None:
-    """Calls `act` at once and then each `seconds` until `stop`; a store that is away is tried again next time."""
+async def every(
+    seconds: float | Callable[[], float], stop: asyncio.Event, act: Callable[[], Awaitable[object]]
+) -> None:
+    """Calls `act` at once and then each `seconds` until `stop`; a store that is away is tried again next time.
+
+    `seconds` may be asked anew after each call.
+    """
     while not stop.is_set():
         try:
             await act()
         except StoreUnavailable as error:
             log.warning("store_away", error=str(error))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds() if callable(seconds) else seconds):
                 await stop.wait()

@@ -204,3 +204,17 @@ async def test_a_pause_that_is_over_blocks_no_other_reason(switches: Switches, d
     await switches.pause_provider(REA, "budget", "spent", until_ms=await desk.time_ms() - 1)
     assert await switches.pause_provider(REA, "outage", "503", probe_ms=5)
     assert (await switches.all())[REA].kind == "outage"
+
+
+async def test_what_was_read_last_tells_whether_to_ask_again(desk: Desk, switches: Switches) -> None:
+    assert switches.may_hold("auth", "certificate")  # nobody has looked yet
+    assert await switches.all() == {}
+    assert not switches.may_hold("auth", "certificate")
+    await switches.pause_provider("ghl:loc1", "outage", "503")
+    assert not switches.may_hold("auth", "certificate")
+    await switches.pause_provider("realestateapi", "auth", "401")
+    assert switches.may_hold("auth", "certificate")
+    await switches.resume_provider("realestateapi", why="it answers again")
+    await switches.all()
+    assert not switches.may_hold("auth", "certificate")
+    assert switches.may_hold("outage")

@@ -91,6 +91,25 @@ async def test_within_twice_the_lease_whatever_the_looks_fall_on(desk: Desk, wat
     assert clock.now - died < 2 * LEASE_S
 
 
+async def test_within_twice_the_lease_although_the_look_before_saw_nothing(
+    desk: Desk, watch: Watch, clock: Clock
+) -> None:
+    """It rests longer while nothing is leased, and wakes on time for one that stands still."""
+    await desk.new()
+    await watch.look()
+    assert watch.rest_s == pytest.approx(LEASE_S * 2 / 3)
+    await desk.one()
+    died = clock.now
+    clock.now += watch.rest_s
+    await watch.look()
+    seen = clock.now
+    while not await watch.look():
+        assert 0 < watch.rest_s <= LEASE_S / 3
+        clock.now += watch.rest_s
+    assert clock.now - seen == pytest.approx(LEASE_S)
+    assert clock.now - died < 2 * LEASE_S
+
+
 async def test_a_long_pause_of_the_watcher_steals_nothing_that_beat_meanwhile(
     desk: Desk, watch: Watch, clock: Clock
 ) -> None:
@@ -181,6 +200,19 @@ async def test_a_loop_goes_on_after_the_store_was_away_and_ends_at_once() -> Non
     assert len(calls) == 3
     never: Callable[[], Any] = _fail
     await every(60.0, stop, never)
+
+
+async def test_a_loop_can_be_told_after_each_call_how_long_to_rest() -> None:
+    stop, calls, rests = asyncio.Event(), [], iter((0.001, 0.002, 60.0))
+
+    async def act() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            stop.set()
+
+    async with asyncio.timeout(5):
+        await every(lambda: next(rests), stop, act)
+    assert list(rests) == []
 
 
 async def _fail() -> None:
