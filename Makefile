@@ -22,8 +22,9 @@ simulate: $(STAMP)  ## SEEDS=1000 worlds of MINUTES=10 that fail by seed; SEED=n
 chaos: $(STAMP)  ## kills and stops in figures, docs/reliability.md; ONLY=kills,poison SEED=7 QUICK=1
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick)
 
-bench: $(STAMP)  ## speed and cost in figures, docs/performance.md; ONLY=drain,ingest QUICK=1 LOG=warning; needs wrk and taskset
-	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(LOG),--log-level $(LOG))
+bench: $(STAMP)  ## speed and cost in figures, docs/performance.md; ONLY=drain,ingest QUICK=1 OURS=1 PAGE=1 LOG=warning PEERS=folder
+	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(OURS),--ours) \
+		$(if $(PAGE),--page) $(if $(LOG),--log-level $(LOG))
 
 mutate: $(STAMP)  ## small faults in queue, signature and errors: do the tests notice? MOST=150 of each part, SEED=1; ONLY=claim.lua; ALL=1
 	@PYTHONPATH=tests $(BIN)/python -m mutation --seed $(or $(SEED),1) --most $(if $(ALL)$(ONLY),0,$(or $(MOST),150)) $(if $(ONLY),--only $(ONLY))

@@ -9,6 +9,7 @@ import asyncio
 import sys
 
 from aiohttp import web
+
 from leadenrich.cli.loop import run_loop
 
 

@@ -69,8 +69,8 @@ class Daemon(Process):
 
     def starts(self) -> list[tuple[str, int]]:
         """Which contact's job began when, ns since the epoch; see noop_daemon."""
-        lines = (line.split() for line in self.notes.read_text().splitlines())
-        return [(contact, int(at)) for contact, at in lines]
+        whole_lines = self.notes.read_text().rpartition("\n")[0].splitlines()
+        return [(contact, int(at)) for contact, _, at in (line.partition(" ") for line in whole_lines)]
 
 
 def port_and_listen(only: Half | None) -> tuple[int, dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from redis_server import free_port
 
+from bench import peers
 from bench.daemon import TOKEN
 from bench.process import LOAD_CORE, Process, pinned, until
 from bench.samples import OURS, Measure, Phase, Sample
@@ -25,6 +26,9 @@ SECONDS, QUICK_SECONDS = 5, 3
 SIGNED_BODIES = 60_000  # more than are taken within SECONDS: no delivery comes twice
 ALWAYS: Final = ("--appendfsync", "always")
 SCRIPT: Final = Path(__file__).with_name("load.lua")
+WAITING, WAITING_IN_BULLMQ = f"{PREFIX}wait:live", "bull:bench:wait"
+BARE, SIGNED, ALWAYS_TOO = "bare aiohttp", f"{OURS}, signed", ", appendfsync always"
+FASTIFY, EXPRESS, FASTIFY_SIGNED = "fastify + BullMQ", "express + BullMQ", "fastify + Ed25519 + BullMQ"
 
 
 def load(stage: Stage, server: Process, url: str, form: Path, *token: str) -> Sample:
@@ -52,19 +56,18 @@ def workflow(stage: Stage, *options: str) -> Sample:
     form.write_bytes(workflow_form(0) + b"\n")
     with a_redis(*options) as redis, stage.daemon(redis, only="web") as daemon:
         sample = load(stage, daemon.ready(), f"{daemon.url}/webhooks/ghl/workflow", form, TOKEN)
-        return _each_kept(redis, sample)
+        return _each_kept(sample, redis.client.llen(WAITING))
 
 
 def signed(stage: Stage, *options: str) -> Sample:
     """The signed door of `serve --only web`: every body another one, signed before."""
     with a_redis(*options) as redis, stage.daemon(redis, only="web") as daemon:
         sample = load(stage, daemon.ready(), f"{daemon.url}/webhooks/ghl", signed_bodies(stage))
-        return _each_kept(redis, sample)
+        return _each_kept(sample, redis.client.llen(WAITING))
 
 
-def _each_kept(redis: BenchRedis, sample: Sample) -> Sample:
+def _each_kept(sample: Sample, kept: int) -> Sample:
     """What wrk counted as answered must wait in Redis. The last answers of a connection may miss it: wrk hung up."""
-    kept = redis.client.llen(f"{PREFIX}wait:live")
     if not sample["requests"] <= kept <= sample["requests"] + CONNECTIONS:
         raise RuntimeError(f"{sample['requests']:.0f} requests answered, {kept} jobs wait")
     return sample
@@ -79,10 +82,12 @@ def signed_bodies(stage: Stage) -> Path:
     return path
 
 
-def served(stage: Stage, argv: Sequence[str], form: Path, env: Mapping[str, str] | None = None) -> Sample:
-    """A server that is none of ours; `{port}` in argv is where it shall listen, its path is /hook."""
-    port = free_port()
-    with Process([part.format(port=port) for part in argv], stage.new_folder(), env=env) as server:
+def served(
+    stage: Stage, redis: BenchRedis | None, argv: Sequence[str], form: Path, env: Mapping[str, str] | None = None
+) -> Sample:
+    """A server that is none of ours; `{port}` and `{redis}` in argv are filled in, its path is /hook."""
+    port, url = free_port(), redis.url if redis else ""
+    with Process([part.format(port=port, redis=url) for part in argv], stage.new_folder(), env=env) as server:
         until(lambda: _listens(port), f"{argv} listens: {server.words()}")
         return load(stage, server, f"http://127.0.0.1:{port}/hook", form)
 
@@ -93,18 +98,44 @@ def _listens(port: int) -> bool:
 
 
 def bare(stage: Stage) -> Sample:
-    form = stage.folder / "signed-one.form"
+    return served(stage, None, [sys.executable, "-m", "bench.bare_server", "{port}"], _one_form(stage))
+
+
+def bullmq(stage: Stage, framework: str) -> Sample:
+    """The peers' own server: every webhook a job, its id the contact's."""
+    argv = ["node", str(peers.FOLDER / "http_srv.mjs"), f"{framework}-bullmq", "{port}", "{redis}"]
+    with a_redis() as redis:
+        sample = served(stage, redis, argv, _one_form(stage), {"NODE_HOME": str(peers.node_modules())})
+        return _each_kept(sample, redis.client.llen(WAITING_IN_BULLMQ))
+
+
+def bullmq_signed(stage: Stage) -> Sample:
+    environment = {"NODE_HOME": str(peers.node_modules()), "PUBLIC_KEY": stage.keys.public_pem}
+    argv = ["node", str(Path(__file__).with_name("fastify_signed.mjs")), "{port}", "{redis}"]
+    with a_redis() as redis:
+        sample = served(stage, redis, argv, signed_bodies(stage), environment)
+        return _each_kept(sample, redis.client.llen(WAITING_IN_BULLMQ))
+
+
+def _one_form(stage: Stage) -> Path:
+    form = stage.folder / "unsigned.form"
     form.write_bytes(signed_form(0) + b"\n")
-    return served(stage, [sys.executable, "-m", "bench.bare_server", "{port}"], form)
+    return form
 
 
 def _subjects(stage: Stage) -> Mapping[str, Measure]:
+    others = {
+        FASTIFY: partial(bullmq, stage, "fastify"),
+        EXPRESS: partial(bullmq, stage, "express"),
+        FASTIFY_SIGNED: partial(bullmq_signed, stage),
+    }
     return {
-        "bare aiohttp": partial(bare, stage),
+        BARE: partial(bare, stage),
         OURS: partial(workflow, stage),
-        f"{OURS}, signed": partial(signed, stage),
-        f"{OURS}, appendfsync always": partial(workflow, stage, *ALWAYS),
-        f"{OURS}, signed, appendfsync always": partial(signed, stage, *ALWAYS),
+        SIGNED: partial(signed, stage),
+        OURS + ALWAYS_TOO: partial(workflow, stage, *ALWAYS),
+        SIGNED + ALWAYS_TOO: partial(signed, stage, *ALWAYS),
+        **(others if stage.with_peers else {}),
     }
 
 

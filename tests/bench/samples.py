@@ -10,6 +10,7 @@ from typing import TypeAlias
 from bench.stage import Stage
 
 Sample: TypeAlias = dict[str, float]
+Figures: TypeAlias = dict[str, dict[str, Sample]]  # by phase and subject
 Measure: TypeAlias = Callable[[], Sample]
 
 OURS = "leadenrich"
@@ -33,6 +34,13 @@ def medians(samples: Sequence[Sample]) -> Sample:
     """The median of each figure; what only some samples have is the median of those."""
     names = dict.fromkeys(name for sample in samples for name in sample)
     return {name: statistics.median(sample[name] for sample in samples if name in sample) for name in names}
+
+
+def shown(value: float | None) -> str:
+    """Three digits that count; whole from 100 on."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -31,7 +31,7 @@ class Counted:
 class BenchRedis(RedisServer):
     """redis-server as the peers' benchmark starts it: append-only file every second, no rewrite in between."""
 
-    client: redis.Redis[bytes]
+    client: redis.Redis
 
     def command(self) -> list[str]:
         return pinned(LOAD_CORE, [*super().command(), "--auto-aof-rewrite-percentage", "0"])
@@ -58,8 +58,8 @@ class BenchRedis(RedisServer):
 
     def last_finish_s(self) -> float:
         """When the newest job ended, by Redis' clock: seconds since the epoch."""
-        [(_, finished_ms)] = self.client.zrevrange(f"{PREFIX}done", 0, 0, withscores=True)
-        return float(finished_ms) / 1000
+        [newest] = self.client.zrevrange(f"{PREFIX}done", 0, 0, withscores=True)
+        return float(newest[1]) / 1000
 
 
 @contextmanager

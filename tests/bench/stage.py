@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from daemon_process import as_toml
-from leadenrich.sandbox.keys import SandboxKeys
 
 from bench.daemon import Daemon, Half, port_and_listen, settings
 from bench.process import LOAD_CORE, Process, until
 from bench.server import BenchRedis
+from leadenrich.sandbox.keys import SandboxKeys
 
 ENQUEUE_S = 900.0  # a million leads take a while
 
@@ -29,6 +29,7 @@ class Stage:
     vendors: dict[str, Any]
     quick: bool
     log_level: str
+    with_peers: bool
     keys: SandboxKeys = field(default_factory=SandboxKeys)
     _numbers: Iterator[int] = field(default_factory=count)
 
@@ -66,8 +67,8 @@ class Stage:
 
 
 @contextmanager
-def a_stage(folder: Path, *, quick: bool, log_level: str) -> Iterator[Stage]:
+def a_stage(folder: Path, *, quick: bool, log_level: str, with_peers: bool) -> Iterator[Stage]:
     told = folder / "vendors.json"
     with Process([sys.executable, "-m", "bench.vendors", str(told)], folder, core=LOAD_CORE) as vendors:
         until(told.exists, f"the fake vendors: {vendors.words()}")
-        yield Stage(folder, json.loads(told.read_text()), quick, log_level)
+        yield Stage(folder, json.loads(told.read_text()), quick, log_level, with_peers)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from leadenrich.sandbox.leads import DEMO_LOCATION_ID as LOCATION
+from leadenrich.sandbox.leads import DEMO_LOCATION_ID
 
+LOCATION = DEMO_LOCATION_ID  # the fake vendors serve it
 BODY_BYTES = 1_129  # as long as the bodies of the peers' benchmark
 MARK = "00000000"  # where the number goes
 
@@ -27,7 +28,7 @@ _SIGNED: dict[str, Any] = {
 }  # fmt: skip
 _WORKFLOW: dict[str, Any] = {
     "contact_id": contact_id(0), **_CONTACT, "postal_code": "62704", "first_name": "Magdalena",
-    "last_name": "Example-Sample", "full_name": "Magdalena Example-Sample", "tags": "new lead,cash offer,absentee owner",
+    "last_name": "Example-Sample", "full_name": "Magdalena Example-Sample", "tags": "new lead,cash offer,absentee",
     "date_created": "2026-11-23T17:45:12.345Z", "contact_type": "lead",
     "location": {"name": "Example", "address": "1 Example Street", "city": "Springfield", "id": LOCATION},
     "workflow": {"id": "5bcb8f1e-3f5c-4d8e-9d2c-0d1f4f0a7a11", "name": "New seller"},
