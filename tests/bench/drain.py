@@ -61,6 +61,8 @@ _DRAIN_UNITS = {
     "commands": "Redis commands a job, those in scripts too",
     "reads": "socket reads of Redis a job",
     **_ENQUEUE_UNITS,
+    "waiting_bytes": "Redis bytes a waiting job",
+    "finished_bytes": "Redis bytes a finished job",
 }
 
 

@@ -53,8 +53,13 @@ class BenchRedis(RedisServer):
         """How many jobs of our queue are in a state."""
         return int(self.client.hget(f"{PREFIX}counts", f"{lane}:{state}") or 0)
 
+    def ended(self) -> int:
+        """How many jobs of our queue have ended with an outcome, those that retention removed too."""
+        counts = self.client.hgetall(f"{PREFIX}counts")
+        return sum(int(value) for name, value in counts.items() if name.startswith(b"outcome:"))
+
     def until_ended(self, jobs: int, *, within_s: float = 120.0, look_s: float = 0.1) -> None:
-        until(lambda: self.count("SUCCEEDED") >= jobs, f"{jobs} jobs ended", within_s=within_s, look_s=look_s)
+        until(lambda: self.ended() >= jobs, f"{jobs} jobs ended", within_s=within_s, look_s=look_s)
 
     def last_finish_s(self) -> float:
         """When the newest job ended, by Redis' clock: seconds since the epoch."""
