@@ -182,6 +182,11 @@ class Queue:
         next_s = None if int(next_ms) < 0 else int(next_ms) / 1000
         return Grant(tuple(claim_of(job) for job in jobs), next_s, hold.decode())
 
+    async def is_empty(self) -> bool:
+        """Whether no job waits, now or for its time: one command, where a claim that finds none costs eight."""
+        waiting = (self.keys.wait_live, self.keys.wait_bulk, self.keys.suspects, self.keys.sched)
+        return not await self._connection.execute("EXISTS", *waiting)
+
     async def peek(self, job_id: str) -> Claim | None:
         """A job as it stands, to tell about it; its token proves nothing. None when it is gone."""
         pipeline = self._connection.pipeline()
@@ -211,13 +216,12 @@ class Queue:
     async def extend(self, claims: Sequence[Claim], about: str = "") -> set[str]:
         """One beat for all jobs in hand; answers the ids whose lease is no longer ours."""
         pairs = [part for claim in claims for part in (claim.job_id, claim.token)]
-        lost = await self._script("extend")(
-            [self.keys.lease, self.keys.workers], [self.keys.prefix, self.worker, about, *pairs]
-        )
+        k, beat = self.keys, f"{time.time_ns() // 1_000_000}|{about}"
+        lost = await self._script("extend")([k.lease, k.workers], [k.prefix, self.worker, beat, *pairs])
         return {job_id.decode() for job_id in lost}
 
     async def last_beat(self) -> tuple[int, str] | None:
-        """When a daemon of this worker's name beat last, by Redis' clock in ms, and what it said about itself."""
+        """When a daemon of this worker's name beat last, by its own clock in ms, and what it said about itself."""
         value = await self._connection.execute("HGET", self.keys.workers, f"beat:{self.worker}")
         if value is None:
             return None

@@ -16,7 +16,7 @@ from leadenrich.worker.runner import Runner
 
 log = structlog.get_logger("leadenrich.worker")
 
-BLOCK_S = 20.0
+BLOCK_S = 120.0  # a dead connection is noticed by the kernel's own probes, after 45 s
 EMBEDDED_BLOCK_S = 0.1  # the embedded Redis lets a cancelled wait eat the next marker, so it waits in short pieces
 AWAY_S = 1.0
 LOOK_AGAIN_S = 60.0  # a marker can be lost with the host, or the connection, that it was given to
@@ -130,15 +130,25 @@ class Pool:
         if grant.hold != "drain":
             self._hungry.set()
         try:
-            await self._sleep(LOOK_AGAIN_S if grant.next_s is None else min(grant.next_s, LOOK_AGAIN_S))
+            rest_s = LOOK_AGAIN_S if grant.next_s is None else min(grant.next_s, LOOK_AGAIN_S)
+            while not await self._sleep(rest_s) and grant.next_s is None and await self._is_empty():
+                pass
         finally:
             self._hungry.clear()
 
-    async def _sleep(self, timeout_s: float | None) -> None:
+    async def _is_empty(self) -> bool:
+        with contextlib.suppress(StoreUnavailable):
+            return await self._queue.is_empty()
+        return False  # the claim meets the same, and tells
+
+    async def _sleep(self, timeout_s: float | None) -> bool:
+        """Until something happens (True), or for so long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._wake.wait()
+        woken = self._wake.is_set()
         self._wake.clear()
+        return woken
 
     async def _listen(self, stop: asyncio.Event) -> None:
         """Holds the one blocking call. It is never cancelled: it may hold the marker, and then must pass it on."""
