@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from leadenrich.core.job import Claim, Lane, StepRecord
 from leadenrich.core.lead import Lead
+from leadenrich.store.payload import Unreadable, unpack
 
 
 def claim_of(job: Sequence[Any]) -> Claim:
@@ -35,8 +34,8 @@ def claim_of(job: Sequence[Any]) -> Claim:
 def _lead(payload: bytes, location_id: str, contact_id: str) -> Lead:
     """A payload that cannot be read any more (or whose retention is over) still names its contact."""
     try:
-        return msgspec.json.decode(payload, type=Lead)
-    except msgspec.DecodeError:
+        return unpack(payload)
+    except Unreadable:
         return Lead(location_id=location_id, contact_id=contact_id, kind="api")
 
 

@@ -1,6 +1,6 @@
 """The events stream: what happened to jobs and providers, told by the scripts that made it happen.
 
-An entry of the stream holds up to sixteen events of one script call; each field is one of them, its value is
+An entry of the stream holds up to eight events of one script call; each field is one of them, its value is
 `event<TAB>job<TAB>contact<TAB>location<TAB>lane<TAB>attempt<TAB>detail`. An event's id is the entry's id and its place.
 """
 

@@ -13,6 +13,7 @@ from leadenrich.core.job import Event, JobState, Lane, Outcome, Reason, StepReco
 from leadenrich.core.lead import Lead
 from leadenrich.core.times import iso
 from leadenrich.store.claims import steps_of
+from leadenrich.store.payload import Unreadable, unpack
 
 Time: TypeAlias = Annotated[
     str,
@@ -156,6 +157,6 @@ def _completed(job: Mapping[str, str], attempt: int, begun_ms: int) -> TimelineE
 
 def _lead(payload: bytes | None) -> Lead | None:
     try:
-        return msgspec.json.decode(payload, type=Lead) if payload else None
-    except msgspec.DecodeError:
+        return unpack(payload) if payload else None
+    except Unreadable:
         return None

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import msgspec
-
 from leadenrich.config import QueueSettings
 from leadenrich.core.errors import LostLease
 from leadenrich.core.job import Claim, Lane, StepRecord
@@ -21,7 +19,8 @@ from leadenrich.store.claims import claim_of
 from leadenrich.store.connection import Connection
 from leadenrich.store.details import ERROR_CHARS, detail_of, failure_detail, plain
 from leadenrich.store.job_id import new_job_id
-from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, digest
+from leadenrich.store.payload import pack
+from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, address_mark, digest
 from leadenrich.store.scripts import Script
 
 ENQUEUE_BATCH = 256
@@ -154,7 +153,7 @@ class Queue:
             keys += [dedup, k.seen(lead.location_id, lead.contact_id), k.job(job_id), k.load(job_id)]
             args += [
                 job_id, _KIND_OF_LEAD[lead.kind], item.lane.value, lead.location_id, lead.contact_id,
-                fingerprint(lead.address), lead.event_ms, self._tags(lead), msgspec.json.encode(lead),
+                address_mark(fingerprint(lead.address)), lead.event_ms, self._tags(lead), pack(lead),
                 self._settings.attempts, round(item.delivery_window_s * 1000) if item.delivery_key else 0,
                 self._retention_ms,
             ]  # fmt: skip
@@ -275,8 +274,8 @@ class Queue:
             [k.job(job_id), k.lease, k.sched, k.wait(claim.lane.value), k.events, k.counts, k.timeline(job_id), k.wake,
              k.suspects],
             [claim.token, job_id, ending.why, ending.until_ms or 0, round(self._settings.throttle_deadline * 1000),
-             detail_of({"why": ending.why, "error": error, **until}), "" if ending.why == "shutdown" else error,
-             provider],
+             detail_of({"why": ending.why, "error": error, **until}),
+             "" if ending.why in ("shutdown", "no_slot") else error, provider],
         )  # fmt: skip
         if word == b"too_long":
             return False

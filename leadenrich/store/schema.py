@@ -7,13 +7,13 @@
 | `lease` | ZSET | while non-empty | id -> generation x 1e6 + beat: what is being worked on |
 | `wake` | ZSET | one member | the marker a sleeping worker waits on |
 | `job:<id>` | HASH | until retention removes it | the job |
-| `load:<id>` | STRING | as the job; `payload_retention` once it ended | the lead as it came in |
-| `tl:<id>` | STRING | as the job | its timeline, one JSON array a line |
+| `load:<id>` | STRING | as the job; `payload_retention` once it ended | the lead as it came in, packed |
+| `tl:<id>` | STRING | as the job | its timeline, a JSON array a line; not the present run, nor one that succeeded |
 | `step:<id>` | HASH | as the job; `payload_retention` once it ended | its checkpoints |
 | `done` `dead` | ZSET | the newest `keep_*` | id -> finish, ms |
 | `dedup:<key>` | STRING | its own window | delivery -> job id |
 | `seen:<location>:<contact>` | HASH | 180 days | last address fingerprint, tags, job |
-| `ev` | STREAM | about 10,000 entries | the events |
+| `ev` | STREAM | about 5,000 entries | the events, up to eight an entry |
 | `audit` | STREAM | about 10,000 entries | what people did: who, what, on what, how many |
 | `counts` | HASH | permanent, bounded by names | jobs by lane and state; totals |
 | `meta` | HASH | permanent, bounded by names | what is paused and why, schema version |
@@ -99,3 +99,8 @@ def sighting_key(location_id: str, address: str) -> str:
 
 def digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def address_mark(fingerprint: str) -> str:
+    """What a contact's last address is compared by: enough to tell a change, and no address to read; "" for none."""
+    return digest(fingerprint)[:16] if fingerprint else ""

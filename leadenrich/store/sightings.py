@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from leadenrich.store.connection import Connection
-from leadenrich.store.schema import SEEN_MS, Keys, sighting_key
+from leadenrich.store.schema import SEEN_MS, Keys, address_mark, sighting_key
 
 CONTACTS_KEPT = 20
 
@@ -40,6 +40,6 @@ class Sightings:
         if fingerprint:
             name = self._keys.seen(location_id, contact_id)
             pipeline = self._connection.pipeline()
-            pipeline.hsetnx(name, "fp", fingerprint)
+            pipeline.hsetnx(name, "fp", address_mark(fingerprint))
             pipeline.pexpire(name, SEEN_MS)
             await self._connection.flush(pipeline)

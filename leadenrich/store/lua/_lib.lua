@@ -36,13 +36,13 @@ local function tell(event, id, job, detail)
   told[#told + 1] = table.concat({ event, id, job.contact, job.location, job.lane, job.tries or "0", detail }, "\t")
 end
 
--- The last thing that a call does. Sixteen events share an entry of the stream: its length bounds its memory.
+-- The last thing that a call does. Eight events share an entry of the stream: its length bounds its memory.
 local function close(counts, events)
   for field, by in pairs(tally) do
     if by ~= 0 then redis.call("HINCRBY", counts, field, by) end
   end
-  for i = 1, #told, 32 do
-    redis.call("XADD", events, "MAXLEN", "~", 10000, "*", unpack(told, i, math.min(i + 31, #told)))
+  for i = 1, #told, 16 do
+    redis.call("XADD", events, "MAXLEN", "~", 5000, "*", unpack(told, i, math.min(i + 15, #told)))
   end
 end
 
@@ -138,7 +138,8 @@ local function leave_row(prefix, id, seen, sched, marker)
     else
       redis.call("HDEL", prefix .. "job:" .. ahead, "behind")
     end
-    if redis.call("HGET", seen, "tail") == id then redis.call("HSET", seen, "tail", ahead) end
+    local known = read(seen, "tail", "job")
+    if (known.tail or known.job) == id then redis.call("HSET", seen, "tail", ahead) end
   else
     let_next_go(prefix, job_key, sched, marker)
   end

@@ -22,7 +22,7 @@ local sched, marker, events, counts, dead = KEYS[3], KEYS[4], KEYS[5], KEYS[6], 
 local prefix, seen_ms, dedup_ms, unknown_updates = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1"
 local keep = tonumber(ARGV[5])
 local now = now_ms()
-local to_wake = false
+local pushed = { live = {}, bulk = {} }
 
 local function has_new_tag(tags, last_tags)
   for tag in string.gmatch(tags, "[^,]+") do
@@ -83,20 +83,32 @@ local function create(lead)
     redis.call("HSET", prefix .. "job:" .. lead.tail, "behind", lead.id)
     redis.call("ZADD", sched, int(now + 60000), lead.id)  -- looked at again even if nobody lets it go
   else
-    redis.call("RPUSH", wait[lead.lane], lead.id)
-    to_wake = true
+    table.insert(pushed[lead.lane], lead.id)
   end
   move(lead.lane, nil, "QUEUED")
   local tells_address = lead.kind ~= "opportunity" and lead.kind ~= "tags"
-  remember(lead, tells_address and not (is_stale(lead) and lead.last_fp), "job", lead.id, "tail", lead.id, "made", int(now))
+  remember(lead, tells_address and not (is_stale(lead) and lead.last_fp), "job", lead.id, "made", int(now))
+  if lead.has_tail then redis.call("HDEL", lead.seen, "tail") end
   if lead.delivery_ms > 0 then redis.call("SET", lead.dedup, lead.id, "PX", int(lead.delivery_ms)) end
   tell("queued", lead.id, lead, "")
   return { "queued", lead.id }
 end
 
+-- What this call took in goes to its lanes, and wakes who sleeps.
+local function push()
+  for lane, ids in pairs(pushed) do
+    if #ids > 0 then
+      redis.call("RPUSH", wait[lane], unpack(ids))
+      wake(marker)
+      pushed[lane] = {}
+    end
+  end
+end
+
 -- The contact is gone: nothing that waits for it can work any more. What is at work will find out by itself; a job
 -- that comes for the contact all the same still waits for it.
 local function bury_waiting(lead)
+  push()
   local id = lead.tail
   for _ = 1, 50 do
     local f = id and redis.call("HMGET", prefix .. "job:" .. id, "state", "lane", "after", "tries")
@@ -193,6 +205,7 @@ for i = 0, (#ARGV - 5) / 12 - 1 do
     local seen = redis.call("HMGET", lead.seen, "fp", "job", "tags", "at", "made", "tail", "by")
     lead.last_fp, lead.last_job, lead.last_tags, lead.last_at, lead.last_made = unpack(seen, 1, 5)
     lead.last_state = lead.last_job and redis.call("HGET", prefix .. "job:" .. lead.last_job, "state")
+    lead.has_tail = seen[6]
     lead.tail = seen[6] or lead.last_job  -- the last of the contact's row: who comes next waits behind it
     if lead.tail then
       lead.tail_state, lead.tail_finished = unpack(redis.call("HMGET", prefix .. "job:" .. lead.tail, "state", "finished"), 1, 2)
@@ -201,6 +214,6 @@ for i = 0, (#ARGV - 5) / 12 - 1 do
     answers[#answers + 1] = before == lead.id and { verb, text } or kinds[lead.kind](lead)
   end
 end
-if to_wake then wake(marker) end
+push()
 close(counts, events)
 return answers

@@ -39,6 +39,7 @@ else
   redis.call("RPUSH", wait, id)
   wake(marker)
 end
-redis.call("HSET", seen, "job", id, "tail", id)
+redis.call("HSET", seen, "job", id)
+redis.call("HDEL", seen, "tail")
 redis.call("PEXPIRE", seen, seen_ms)
 return "ok"
