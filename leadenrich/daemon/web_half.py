@@ -18,6 +18,7 @@ from leadenrich.daemon.reporter import Reporter
 from leadenrich.providers.ghl import provider_name
 from leadenrich.store.audit import Audit
 from leadenrich.store.connection import Connection
+from leadenrich.store.feed import Feed
 from leadenrich.store.intake import SpoolingIntake
 from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.job_list import JobList
@@ -95,6 +96,7 @@ async def open_web(
                 intake=intake,
                 views=Views(connection, queue.keys, rates=rates),
                 operations=operations,
+                feed=Feed(connection, queue.keys),
                 health=health,
                 render_metrics=metrics.render,
                 on_receipt=lambda submission, receipt: _tell(report, submission, receipt),

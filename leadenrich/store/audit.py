@@ -23,7 +23,7 @@ PAGE_MAX: Final = 200
 
 Action: TypeAlias = Literal["retry", "cancel", "pause", "resume"]
 
-_ENTRY_ID: Final = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
+ENTRY_ID: Final = r"[0-9]{1,16}-[0-9]{1,16}"
 
 log = structlog.get_logger("leadenrich.audit")
 
@@ -91,7 +91,7 @@ class Audit:
 
     async def read(self, *, limit: int = 50, cursor: str | None = None) -> AuditPage:
         """The newest first, or those before the cursor. Raises: BadCursor, StoreUnavailable."""
-        if cursor and not _ENTRY_ID.fullmatch(cursor):
+        if cursor is not None and not re.fullmatch(ENTRY_ID, cursor):
             raise BadCursor(cursor)
         count = max(1, min(limit, PAGE_MAX))
         newest = f"({cursor}" if cursor else "+"

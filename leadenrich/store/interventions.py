@@ -12,7 +12,7 @@ from msgspec import Meta
 from leadenrich.core.job import JobState
 from leadenrich.store.audit import Action, Actor, Audit
 from leadenrich.store.errors import StoreUnavailable
-from leadenrich.store.job_list import PAGE_MAX, JobFilter, JobList, JobQuery
+from leadenrich.store.job_list import PAGE_MAX, Cursor, JobFilter, JobList, JobQuery
 from leadenrich.store.queue import JobGone, Queue, WrongState
 from leadenrich.store.switches import Switches
 
@@ -20,12 +20,12 @@ MANY_MAX: Final = 5_000
 AT_ONCE: Final = 50  # jobs in Redis' hands at the same time: leads that come in meanwhile are not kept waiting
 
 
-class Many(JobFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Many(JobFilter, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which jobs, and whether only to count them. An empty filter means all of them."""
 
     dry_run: Annotated[bool, Meta(description="Count the jobs that fit and change none.")] = False
     limit: Annotated[int, Meta(ge=1, le=MANY_MAX, description="Most jobs that one call deals with.")] = 1_000
-    cursor: Annotated[str | None, Meta(description="The next_cursor of an earlier answer.")] = None
+    cursor: Cursor = None
 
 
 class RetryMany(Many, frozen=True, kw_only=True, forbid_unknown_fields=True):

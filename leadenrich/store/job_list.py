@@ -33,6 +33,13 @@ Moment: TypeAlias = Annotated[
 ]
 
 
+CURSOR: Final = r"[0-9]\.[0-9]{0,16}\.[A-Za-z0-9_-]{0,64}"
+Cursor: TypeAlias = Annotated[
+    str | None,
+    Meta(description="The next_cursor of an earlier answer.", extra_json_schema={"pattern": f"^{CURSOR}$"}),
+]
+
+
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs are meant: those that fit every member that is told."""
 
@@ -53,7 +60,7 @@ class JobQuery(JobFilter, frozen=True, kw_only=True):
 
     state: JobState | None = None
     limit: Annotated[int, Meta(ge=1, le=999_999, description="Most jobs in the answer; never more than 200.")] = 50
-    cursor: Annotated[str | None, Meta(description="The next_cursor of an earlier answer.")] = None
+    cursor: Cursor = None
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -240,17 +247,14 @@ def _fits(view: JobView, query: JobQuery) -> bool:
     return True
 
 
-_CURSOR: Final = re.compile(r"([0-9])\.([0-9]{0,16})\.([A-Za-z0-9_-]{0,64})")
-
-
 def _cursor(at: int, mark: _Mark) -> str:
     return f"{at}.{mark.score or ''}.{mark.job_id}"
 
 
 def _read_cursor(text: str | None, sources: int) -> tuple[int, _Mark]:
-    if not text:
+    if text is None:
         return 0, _Mark()
-    found = _CURSOR.fullmatch(text)
-    if found is None:
+    if not re.fullmatch(CURSOR, text):
         raise BadCursor(text)
-    return min(int(found[1]), sources), _Mark(found[3], int(found[2] or 0))
+    at, score, job_id = text.split(".")
+    return min(int(at), sources), _Mark(job_id, int(score or 0))

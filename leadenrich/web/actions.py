@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from leadenrich.store.audit import Actor, AuditPage
+from leadenrich.store.audit import ENTRY_ID, Actor, AuditPage
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.interventions import CancelMany, CutOff, RetryMany, Tally, UnknownProvider
 from leadenrich.store.queue import JobGone, WrongState
@@ -34,10 +34,7 @@ class OperatorHeader(msgspec.Struct):
 
     operator: Annotated[
         str | None,
-        Meta(
-            description="Your name, for the audit log and the job's timeline; the address where there is none.",
-            extra_json_schema={"pattern": "^[ -~]{0,200}$"},
-        ),
+        Meta(description="Your name, for the audit log and the job's timeline; the address where there is none."),
     ] = msgspec.field(default=None, name="X-Operator")
 
 
@@ -58,7 +55,10 @@ class AuditQuery(msgspec.Struct):
     """How much of the log."""
 
     limit: Annotated[int, Meta(ge=1, le=999_999, description="Most entries in the answer; never more than 200.")] = 50
-    cursor: Annotated[str | None, Meta(description="The next_cursor of an earlier answer.")] = None
+    cursor: Annotated[
+        str | None,
+        Meta(description="The next_cursor of an earlier answer.", extra_json_schema={"pattern": f"^{ENTRY_ID}$"}),
+    ] = None
 
 
 _JOB: Final[dict[str, Any]] = {
@@ -264,7 +264,8 @@ class Actions:
     async def _actor(self, request: web.Request) -> Actor:
         """Raises: Refused 401, 403."""
         await self._access.admin(request)
-        name = clean(request.headers.get("X-Operator"))[:NAME_CHARS]
+        told = request.headers.get("X-Operator", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        name = clean(told)[:NAME_CHARS]
         return Actor("admin", name or request.remote or "unknown")
 
     async def _reason(self, request: web.Request) -> str:

@@ -17,6 +17,7 @@ from leadenrich.web.problems import Refused
 from leadenrich.web.query import query_of
 
 NO_SUCH_JOB: Final = "There is no such job; finished ones are kept for a while only."
+NO_VERB: Final = r"(?!(?:retry|cancel)$)[^{}/]+"  # those two are paths of their own, which only take a POST
 JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ID_IN_PATH: Final[dict[str, Any]] = {
     "id": {"description": "A job's id.", "schema": {"type": "string"}, "example": "0mw3kq2v5x7c1a9d"}
@@ -33,7 +34,7 @@ class Api:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/api/v1/jobs", self.jobs),
-            web.get("/api/v1/jobs/{id}", self.job),
+            web.get("/api/v1/jobs/{id:" + NO_VERB + "}", self.job),
             web.get("/api/v1/stats", self.stats),
         ]
 

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from leadenrich.config import GhlSettings, QueueSettings, ServerSettings
+from leadenrich.store.feed import Feed
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import Access, Brake
 from leadenrich.web.actions import Actions
@@ -19,6 +20,7 @@ from leadenrich.web.api import Api
 from leadenrich.web.connection import Hush, Limits, hang_up
 from leadenrich.web.dashboard import Dashboard
 from leadenrich.web.door import OnReceipt, log_receipt
+from leadenrich.web.events import Events
 from leadenrich.web.leads import LeadsDoor
 from leadenrich.web.openapi import document
 from leadenrich.web.ports import Intake, Operations, Views
@@ -36,6 +38,7 @@ _log: Final = structlog.get_logger(__name__)
 _DOOR: Final = web.AppKey("door", WebhookDoor)
 _LEADS: Final = web.AppKey("leads", LeadsDoor)
 _ACCESS: Final = web.AppKey("access", Access)
+_EVENTS: Final = web.AppKey("events", Events)
 _PROBES: Final = web.AppKey("probes", Probes)
 
 
@@ -56,6 +59,7 @@ class WebParts:
     intake: Intake
     views: Views
     operations: Operations
+    feed: Feed
     health: Health
     render_metrics: Callable[[], bytes]
     on_receipt: OnReceipt = log_receipt
@@ -90,10 +94,13 @@ def create_app(parts: WebParts) -> web.Application:
     app.router.add_post("/api/v1/leads", leads.post)
     app.add_routes(probes.routes())
     app.add_routes(Api(parts.views, access).routes())
+    events = Events(parts.feed, access)
+    app.add_routes(events.routes())
+    app.on_shutdown.append(events.close)
     app.add_routes(Actions(parts.operations, parts.views, access, body_s=parts.limits.body_s).routes())
     app.add_routes(Dashboard(parts.views, access, parts.health, body_s=parts.limits.body_s).routes())
     _describe(app)
-    app[_DOOR], app[_LEADS], app[_ACCESS], app[_PROBES] = door, leads, access, probes
+    app[_DOOR], app[_LEADS], app[_ACCESS], app[_EVENTS], app[_PROBES] = door, leads, access, events, probes
     return app
 
 
@@ -111,6 +118,7 @@ def reconfigure(app: web.Application, server: ServerSettings, ghl: GhlSettings, 
     app[_DOOR].configure(ghl, queue)  # the one that can refuse comes first
     app[_LEADS].configure(ghl, queue)
     app[_ACCESS].configure(server)
+    app[_EVENTS].hang_up()  # whose token ended may not listen on
     app[_PROBES].configure(server)
 
 

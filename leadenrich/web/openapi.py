@@ -24,6 +24,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 Security: TypeAlias = tuple[str, ...]  # names of SCHEMES, any of which is enough
 
 DESCRIBED: Final = ("/api/", "/webhooks/")
+EVENT_STREAM: Final = "text/event-stream"
 _REF: Final = "#/components/schemas/{name}"
 
 _ABOUT: Final = """\
@@ -94,7 +95,7 @@ _HEADERS: Final[dict[int, dict[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back: one of `kinds`, as JSON; with `media` something else, described by `text`."""
+    """What comes back: one of `kinds`, as JSON, or as the data of an event stream's events."""
 
     description: str
     kinds: tuple[Any, ...] = ()
@@ -216,11 +217,24 @@ def _operation(told: Operation, schema_of: Mapping[Any, Json], components: Mappi
 def _answer(answer: Answer, schema_of: Mapping[Any, Json]) -> Json:
     if not answer.kinds:
         return {"description": answer.description}
-    if answer.media != "application/json":
-        return {"description": answer.description, "content": {answer.media: {"schema": {"type": "string"}}}}
+    if answer.media == EVENT_STREAM:
+        return {
+            "description": answer.description,
+            "content": {answer.media: {"schema": _event(schema_of[answer.kinds[0]])}},
+        }
     return {
         "description": answer.description,
         "content": {answer.media: _content(Content(answer.kinds, answer.example), schema_of)},
+    }
+
+
+def _event(data: Json) -> Json:
+    """One event of a stream, told as OpenAPI 3.2 does and tools read in 3.1: its fields, and its data as JSON."""
+    told = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    return {
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": told},
     }
 
 
@@ -241,6 +255,8 @@ def _parameters(shape: Json, place: str) -> Iterable[Json]:
         choices = [choice for choice in told.get("anyOf", ()) if choice != {"type": "null"}]
         schema |= choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {}
         parameter: Json = {"name": name, "in": place, "required": name in shape["required"], "schema": schema}
+        if place == "query":
+            parameter["allowEmptyValue"] = True  # as good as none: see `query_of`
         yield parameter | ({"description": told["description"]} if "description" in told else {})
 
 

@@ -72,6 +72,7 @@ def routes() -> list[tuple[str, str]]:
         intake=cast(Any, None),
         views=cast(Any, None),
         operations=cast(Any, None),
+        feed=cast(Any, None),
         health=Health(),
         render_metrics=bytes,
     )

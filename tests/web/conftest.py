@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from leadenrich.config import GhlSettings, LocationSettings, QueueSettings, Secret, ServerSettings
 from leadenrich.core.lead import Lead
 from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.feed import Feed
 from leadenrich.store.queue import Receipt, Submission
+from leadenrich.store.schema import Keys
 from leadenrich.store.views import BadCursor, JobPage, JobQuery, JobView, ProviderView, Stats
 from leadenrich.telemetry.health import Health
 from leadenrich.web.app import Limits, WebParts, WebServer, create_app
@@ -216,6 +218,7 @@ def start_web() -> StartWeb:
         intake: Intake | None = None,
         views: Views | None = None,
         operations: Operations | None = None,
+        feed: Feed | None = None,
     ) -> AsyncIterator[Web]:
         usual_ghl = {
             "public_keys": (public_pem(KEY),),
@@ -232,6 +235,7 @@ def start_web() -> StartWeb:
             intake=intake or FakeIntake(),
             views=views or FakeViews(),
             operations=operations or Operations(*[cast(Any, None)] * 3),
+            feed=feed or Feed(cast(Any, None), Keys("none")),
             health=Health(),
             render_metrics=lambda: b"leadenrich_up 1\n",
             on_receipt=lambda submission, receipt: receipts.append((submission, receipt)),

@@ -10,17 +10,11 @@ from typing import Any
 import pytest
 import structlog
 from queue_desk import Desk
+from store_office import office_store
 
-from leadenrich.config import QueueSettings, RedisSettings
 from leadenrich.core.job import Lane, Reason
-from leadenrich.store.audit import Actor, Audit
-from leadenrich.store.connection import open_redis
+from leadenrich.store.audit import Actor
 from leadenrich.store.errors import StoreUnavailable
-from leadenrich.store.interventions import Controls, Interventions
-from leadenrich.store.job_list import JobList
-from leadenrich.store.queue import Queue
-from leadenrich.store.switches import Switches
-from leadenrich.web.ports import Operations
 
 Web = Any
 ADMIN = {"Authorization": "Bearer the-admin-token", "X-Operator": "Ada\tL."}
@@ -68,17 +62,8 @@ class Office:
 
 @pytest.fixture
 async def office(start_web: Any) -> AsyncIterator[Office]:
-    async with open_redis(RedisSettings(url="fakeredis://")) as connection:
-        queue = Queue(connection, QueueSettings(), worker="w1")
-        await queue.open()
-        desk, audit = Desk(connection, queue), Audit(connection, queue.keys)
-        operations = Operations(
-            Interventions(queue, JobList(connection, queue.keys), audit),
-            Controls(Switches(connection, queue.keys), audit, ["realestateapi", "ghl:loc1"]),
-            audit,
-        )
-        async with start_web(views=desk.views, operations=operations) as web:
-            yield Office(web, desk)
+    async with office_store() as (desk, operations, _), start_web(views=desk.views, operations=operations) as web:
+        yield Office(web, desk)
 
 
 async def test_a_failed_job_runs_again(office: Office) -> None:
@@ -204,6 +189,7 @@ async def test_many_that_wait_are_ended_and_no_other(office: Office) -> None:
         ("retry", {"limit": 0}),
         ("retry", {"since": "yesterday"}),
         ("retry", {"cursor": "nonsense"}),
+        ("cancel", {"cursor": ""}),  # a script that lost its place must not begin again
         ("retry", []),
     ],
 )
