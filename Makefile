@@ -8,7 +8,7 @@ SEEDS ?= 1000
 MINUTES ?= 10
 JOBS ?= 2
 
-.PHONY: run test bench chaos simulate mutate fuzz check lint types imports lock runtime-lock audit clean
+.PHONY: run test bench chaos simulate mutate fuzz described check lint types imports lock runtime-lock audit clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
@@ -36,6 +36,9 @@ fuzz: $(STAMP)  ## SECONDS=60 a parser: looks for bytes it cannot bear, and keep
 	@PYTHONPATH=tests:$(VENV)/fuzz $(BIN)/python -m fuzz --seen $(VENV)/fuzz/seen --seconds $(or $(SECONDS),60) $(if $(ONLY),--only $(ONLY))
 
 check: $(STAMP) lint types imports test
+
+described: $(STAMP)  ## EXAMPLES=200 requests an operation, made up from /openapi.json: is every answer as it says? SEED=7
+	@PYTHONPATH=tests $(BIN)/python -m described --examples $(or $(EXAMPLES),200) $(if $(SEED),--seed $(SEED))
 
 lint: $(STAMP)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

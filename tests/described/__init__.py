@@ -1,0 +1,1 @@
+"""Requests made up from /openapi.json by schemathesis, against a daemon in a process of its own."""
