@@ -53,7 +53,7 @@ class RetryLater:
 class Release:
     """Back to wait, the try returned: not the lead's fault."""
 
-    why: Literal["shutdown", "throttled", "provider_paused", "store_away"]
+    why: Literal["shutdown", "throttled", "provider_paused", "store_away", "no_slot"]
     until_ms: int | None
     failure: Failure
 

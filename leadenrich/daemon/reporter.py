@@ -41,7 +41,6 @@ class Reporter:
                 more[name] = without_person(str(more[name]), claim.lead)
         failure = Failure(str(more.pop("error", "")), str(more.pop("stack", ""))) if event is Event.FAILED else None
         job_event(
-            log,
             event,
             job_id=claim.job_id,
             contact_id=claim.contact_id,
@@ -49,7 +48,7 @@ class Reporter:
             lane=claim.lane,
             attempt=claim.attempt,
             failure=failure,
-            **{name: value for name, value in more.items() if value is not None},
+            **more if None not in more.values() else {name: value for name, value in more.items() if value is not None},
         )
 
     def receipt(self, submission: Submission | None, receipt: Receipt) -> None:
@@ -60,7 +59,6 @@ class Reporter:
             log.info(event.value, why=receipt.why)
             return
         job_event(
-            log,
             event,
             job_id=receipt.job_id or "",
             contact_id=submission.lead.contact_id,

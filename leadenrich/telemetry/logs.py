@@ -29,6 +29,7 @@ ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | N
 
 # syslog(3): journald reads them from the front of a line
 _PRIORITY: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_NAMES: Final = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}  # of the levels of events
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _METHODS: Final = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}  # by their level
 _FIRST: Final = ("time", "level", "event", "job_id", "contact_id", "location_id", "lane", "attempt")
@@ -55,26 +56,24 @@ _EXPECTED: Final = frozenset(
     }
 )
 
-_threshold = logging.NOTSET  # the level asked for: what is below it is not written
-
 
 def configure(settings: LogSettings, *, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
     """Send every line of this process to `stream` (stderr), in the format asked for. Safe to repeat: a reload does.
 
     `secrets` are replaced by asterisks wherever they turn up in a line.
     """
-    global _threshold  # as structlog's configuration is: the process's
+    global _writer  # as structlog's configuration is: the process's
     target = sys.stderr if stream is None else stream
     terminal = _is_terminal(target)
     console = settings.format == "console" or (settings.format == "auto" and terminal)
-    level = _threshold = _LEVELS[settings.level]
+    level = _LEVELS[settings.level]
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     redactor = Redactor(secrets)
     if console:
         render: _Render = _Console(redactor, colour=colour)
     else:
         render = _Json(redactor, priority=bool(os.environ.get("JOURNAL_STREAM")))
-    writer = _Writer(Sink(target), render)
+    writer = _writer = _Writer(Sink(target), render, level)
     structlog.configure(
         processors=[_compose],  # one: each more is a call for each line
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -86,11 +85,10 @@ def configure(settings: LogSettings, *, secrets: Collection[str] = (), stream: T
 
 def is_heard(event: Event, more: Mapping[str, object]) -> bool:
     """Whether a line of this event is written at all: asked before anything is made ready for it."""
-    return _level(event, more) >= _threshold
+    return _writer is not None and _level(event, more) >= _writer.level
 
 
 def job_event(
-    logger: FilteringBoundLogger,
     event: Event,
     *,
     job_id: str,
@@ -103,27 +101,33 @@ def job_event(
 ) -> None:
     """One line for an event of a job's life, under the names that people and scripts rely on.
 
-    `failure` becomes `error` and `stack`; `failed` always carries both.
+    `failure` becomes `error` and `stack`; `failed` always carries both. Nearly all lines are such, so they go to the
+    writer directly, and nowhere before `configure`.
     """
+    if _writer is None or (level := _level(event, more)) < _writer.level:
+        return
+    line: dict[str, object] = {
+        "time": _now(),
+        "level": _NAMES[level],
+        "event": event.value,
+        "job_id": job_id,
+        "contact_id": contact_id,
+        "location_id": location_id,
+        "lane": lane.value,
+        "attempt": attempt,
+        **more,
+    }
     if failure is not None or event is Event.FAILED:
         shown = failure or Failure("")
-        more |= {"error": shown.error, "stack": shown.trace}
-    logger.log(
-        _level(event, more),
-        event.value,
-        job_id=job_id,
-        contact_id=contact_id,
-        location_id=location_id,
-        lane=lane.value,
-        attempt=attempt,
-        **more,
-    )
+        line |= {"error": shown.error, "stack": shown.trace}
+    _writer.write(line)
 
 
 def _level(event: Event, more: Mapping[str, object]) -> int:
     # A lead without a usable address is the lead's fault: it is told, but nobody has to be woken for it.
-    expected = event is Event.FAILED and (more.get("outcome") is not None or more.get("reason") in _EXPECTED)
-    return logging.WARNING if expected else _EVENT_LEVELS.get(event, logging.INFO)
+    if event is Event.FAILED and (more.get("outcome") is not None or more.get("reason") in _EXPECTED):
+        return logging.WARNING
+    return _EVENT_LEVELS.get(event, logging.INFO)
 
 
 class LineBudget(logging.Filter):
@@ -155,11 +159,15 @@ class LineBudget(logging.Filter):
 class _Writer:
     """What structlog calls last: takes the members of a line, cleans, renders and writes it."""
 
-    def __init__(self, sink: Sink, render: _Render) -> None:
+    def __init__(self, sink: Sink, render: _Render, level: int) -> None:
+        self.level = level
         self._sink = sink
         self._render = render
 
     def msg(self, /, **line: object) -> None:
+        self.write(line)
+
+    def write(self, line: Mapping[str, object]) -> None:
         if self._sink.dropped:
             lost = self._sink.dropped
             if self._sink.write(self._render(_stamped("warning", "log_lines_dropped") | {"count": lost}) + "\n"):
@@ -167,6 +175,9 @@ class _Writer:
         self._sink.write(self._render(line) + "\n")
 
     log = debug = info = warn = warning = error = critical = fatal = failure = err = exception = msg
+
+
+_writer: _Writer | None = None
 
 
 class _Json:

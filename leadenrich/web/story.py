@@ -26,6 +26,7 @@ _HANDED_BACK: Final = {
     "shutdown": "handed back, the daemon ended",
     "provider_paused": "handed back, a provider is paused",
     "store_away": "handed back, Redis was away",
+    "no_slot": "handed back, no slot became free for it",
 }
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 
 from leadenrich.core.job import Claim
+from leadenrich.core.retry import Complete, Ending, Release
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import Grant, Queue
+from leadenrich.worker.ahead import Ahead
 from leadenrich.worker.runner import Runner
 
 log = structlog.get_logger("leadenrich.worker")
@@ -19,9 +24,20 @@ log = structlog.get_logger("leadenrich.worker")
 BLOCK_S = 120.0  # a dead connection is noticed by the kernel's own probes, after 45 s
 EMBEDDED_BLOCK_S = 0.1  # the embedded Redis lets a cancelled wait eat the next marker, so it waits in short pieces
 AWAY_S = 1.0
+HELD_S = 0.5  # how long a job that was claimed ahead waits for a slot before it goes back
 LOOK_AGAIN_S = 60.0  # a marker can be lost with the host, or the connection, that it was given to
 STUCK_S = 20.0  # a claim's timeouts end it long before
 LISTENER_LOOK_S, LISTENER_END_S = 0.05, 2.0
+
+
+@dataclass(slots=True, eq=False)
+class _InHand:
+    """A job of ours: it waits for a slot, runs, or its ending is being written."""
+
+    claim: Claim
+    since: float  # monotonic, as the others
+    began: float = 0.0
+    ran: float = 0.0
 
 
 class Pool:
@@ -44,17 +60,18 @@ class Pool:
         self._grace_s = grace_s
         self._block_s = EMBEDDED_BLOCK_S if embedded else BLOCK_S
         self._problem = problem
-        # By job and token: a job that lost its lease may come back while its first run has not noticed yet.
-        self._running: dict[tuple[str, str], tuple[Claim, asyncio.Task[None]]] = {}
+        self._ahead = Ahead(concurrency)
+        self._in_hand: dict[asyncio.Task[None], _InHand] = {}
         self._wake = asyncio.Event()  # something may wait
         self._hungry = asyncio.Event()  # a slot is free and nothing is known to wait
+        self._full = False  # a claim waits for room
         self._alone = False
         self._claiming_since: float | None = None
 
     @property
     def claims(self) -> list[Claim]:
-        """The jobs in hand."""
-        return [claim for claim, _ in self._running.values()]
+        """The jobs in hand: those that run, that are about to, and whose ending is being written."""
+        return [job.claim for job in self._in_hand.values()]
 
     @property
     def alive(self) -> bool:
@@ -78,13 +95,13 @@ class Pool:
 
     async def _claim_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            free = await self._free_slots(stop)
+            room = await self._room_for_more(stop)
             if stop.is_set():
                 return
             self._wake.clear()
-            self._claiming_since = time.monotonic()
+            began = self._claiming_since = time.monotonic()
             try:
-                grant = await self._queue.claim(free, running=len(self._running))
+                grant = await self._queue.claim(room, running=len(self._in_hand))
             except StoreUnavailable as error:
                 self._problem(str(error))
                 await self._sleep(AWAY_S)
@@ -92,38 +109,73 @@ class Pool:
             finally:
                 self._claiming_since = None
             self._problem(None)
+            self._note(grant, time.monotonic() - began)
             for claim in grant.claims:
-                await self._start(claim)
-            if len(grant.claims) < free:
+                self._start(claim)
+            if len(grant.claims) < room:
                 await self._rest(grant)
 
-    async def _free_slots(self, stop: asyncio.Event) -> int:
-        """Waits for a slot, and for a job that must run alone to end; hears `stop` all the same."""
+    async def _room_for_more(self, stop: asyncio.Event) -> int:
+        """Waits until there is room, and for a job that must run alone to end; hears `stop` all the same."""
         while not stop.is_set():
-            free = self._concurrency - len(self._running)
-            if free > 0 and not (self._alone and self._running):
+            room = self._room()
+            if room > 0 and not (self._alone and self._in_hand):
                 self._alone = False
-                return free
+                return room
+            self._full = True
             await self._sleep(None)
+            self._full = False
         return 0
 
-    async def _start(self, claim: Claim) -> None:
-        await self._slots.acquire()
+    def _room(self) -> int:
+        """How many more to claim; 0 until a quarter of what may be held is used up: few claims for many jobs."""
+        ahead = self._ahead.jobs
+        room = self._concurrency + ahead - len(self._in_hand)
+        return room if room > ahead // 4 else 0
+
+    def _note(self, grant: Grant, seconds: float) -> None:
+        if grant.hold or any(claim.alone or claim.probe for claim in grant.claims):
+            self._ahead.forget()  # a time in which nothing more than asked for should be in our hands
+        elif grant.claims:
+            self._ahead.claimed(seconds)
+
+    def _start(self, claim: Claim) -> None:
         self._alone = self._alone or claim.alone
-        task = asyncio.create_task(self._runner.run(claim), name=f"job-{claim.job_id}")
-        self._running[claim.job_id, claim.token] = (claim, task)
-        task.add_done_callback(lambda done: self._ended(claim, done))
+        job = _InHand(claim, time.monotonic())
+        self._hold(job, self._work(job))
 
-    def _ended(self, claim: Claim, task: asyncio.Task[None]) -> None:
-        del self._running[claim.job_id, claim.token]
+    def _hold(self, job: _InHand, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name=f"job-{job.claim.job_id}")
+        self._in_hand[task] = job
+        task.add_done_callback(self._ended)
+
+    async def _work(self, job: _InHand) -> None:
+        """Holds a slot while the job runs; it is free again while the ending is on its way."""
+        await self._slots.acquire()
+        job.began = time.monotonic()
+        try:
+            await self._runner.run(job.claim, on_ran=lambda ending: self._ran(job, ending))
+        finally:
+            if not job.ran:
+                self._ran(job, None)
+        self._ahead.ended(time.monotonic() - job.ran)
+
+    def _ran(self, job: _InHand, ending: Ending | None) -> None:
+        job.ran = time.monotonic()
         self._slots.release()
-        if self._full_before() or self._alone or not self._running:
-            self._wake.set()
-        if not task.cancelled() and task.exception() is not None:
-            log.error("job_task_broke", job_id=claim.job_id, exc_info=task.exception())
+        if isinstance(ending, Complete):
+            self._ahead.ran(job.ran - job.began)
+            return
+        self._ahead.forget()
+        if isinstance(ending, Release):
+            self._turn_back("no_slot")  # its provider is paused: what stands behind it would only call it once more
 
-    def _full_before(self) -> bool:
-        return len(self._running) + 1 == self._concurrency
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        job = self._in_hand.pop(task, None)
+        if (self._full and self._room()) or self._alone or not self._in_hand:
+            self._wake.set()
+        if job is not None and not task.cancelled() and task.exception() is not None:
+            log.error("job_task_broke", job_id=job.claim.job_id, exc_info=task.exception())
 
     async def _rest(self, grant: Grant) -> None:
         """Nothing waits, or nothing may be taken: until a marker, a due time, a job that ends, or a look again."""
@@ -142,13 +194,32 @@ class Pool:
         return False  # the claim meets the same, and tells
 
     async def _sleep(self, timeout_s: float | None) -> bool:
-        """Until something happens (True), or for so long."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
-        woken = self._wake.is_set()
+        """Until something happens (True), or for so long. What finds no slot goes back, for others to take."""
+        ends = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        woken = False
+        while not woken and (left_s := ends - time.monotonic()) > 0:
+            piece_s = min(left_s, HELD_S) if self._waiting() else left_s
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if piece_s == math.inf else piece_s):
+                    woken = await self._wake.wait()
+            self._turn_back("no_slot", held_s=HELD_S)
         self._wake.clear()
         return woken
+
+    def _waiting(self) -> list[tuple[asyncio.Task[None], _InHand]]:
+        """Those without a slot; the last one first."""
+        return [(task, job) for task, job in reversed(self._in_hand.items()) if not job.began]
+
+    def _turn_back(self, why: Literal["shutdown", "no_slot"], *, held_s: float = 0.0) -> None:
+        """Hands back what has waited so long for a slot. The last one first: each goes to the front of its lane."""
+        now = time.monotonic()
+        late = [(task, job) for task, job in self._waiting() if now - job.since >= held_s]
+        for task, job in late:
+            task.cancel()
+            del self._in_hand[task]
+            self._hold(_InHand(job.claim, now, began=now), self._runner.hand_back(job.claim, why))
+        if late and held_s:
+            self._ahead.stuck()
 
     async def _listen(self, stop: asyncio.Event) -> None:
         """Holds the one blocking call. It is never cancelled: it may hold the marker, and then must pass it on."""
@@ -178,12 +249,13 @@ class Pool:
         listener.cancel()  # if Redis does not answer: what it holds for us is only a marker
 
     async def _drain(self) -> None:
-        tasks = [task for _, task in self._running.values()]
+        self._turn_back("shutdown")
+        tasks = list(self._in_hand)
         if not tasks:
             return
         log.info("draining", jobs=len(tasks), grace_s=self._grace_s)
         _, late = await asyncio.wait(tasks, timeout=self._grace_s)
-        claims = [claim for claim, task in list(self._running.values()) if task in late]
+        claims = [self._in_hand[task].claim for task in late]
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import structlog
 
@@ -23,6 +23,10 @@ from leadenrich.worker.steps import JobSteps
 log = structlog.get_logger("leadenrich.worker")
 
 HAND_BACK_S = 3.0
+_HANDED_BACK: Final = {
+    "shutdown": "handed back: the daemon ends",
+    "no_slot": "handed back: no slot became free for it",
+}
 MARK_S = 30.0  # how long a failed job's mark on the contact may take
 
 
@@ -62,14 +66,19 @@ class Runner:
         self._report = report
         self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
 
-    async def run(self, claim: Claim) -> None:
-        """Raises only cancellation: every ending is a value; where the store stays away, the lease ends by itself."""
+    async def run(self, claim: Claim, *, on_ran: Callable[[Ending], None] = lambda ending: None) -> None:
+        """Raises only cancellation: every ending is a value; where the store stays away, the lease ends by itself.
+
+        `on_ran` hears the ending when the work is done, before the ending is written.
+        """
         started = time.monotonic()
         self._report(Event.STARTED, claim, waited_s=round(time.time() - claim.created_ms / 1000, 3), alone=claim.alone)
         steps = JobSteps(self._queue, claim, patience_s=self._patience_s, on_unknown=self._on_unknown)
         try:
             ending, provider = await self._attempt(claim, steps)
-            await self._settle(claim, ending, provider=provider, seconds=round(time.monotonic() - started, 3))
+            on_ran(ending)
+            more = {"seconds": round(time.monotonic() - started, 3)}
+            await self._patiently(lambda: self._settle_once(claim, ending, more, provider))
         except LostLease as error:
             log.warning("lost_lease", job_id=claim.job_id, error=str(error))
         except StoreUnavailable as error:
@@ -106,15 +115,12 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the job ends as it ends, whether the mark could be left or not
             log.info("failed_mark_not_left", job_id=claim.job_id, error=describe(error).error)
 
-    async def hand_back(self, claim: Claim) -> None:
-        """The way down: the job goes to the front of its lane, the try returned."""
-        release = Release("shutdown", None, Failure("handed back: the daemon ends"))
+    async def hand_back(self, claim: Claim, why: Literal["shutdown", "no_slot"] = "shutdown") -> None:
+        """The job goes to the front of its lane, the try returned."""
+        release = Release(why, None, Failure(_HANDED_BACK[why]))
         with contextlib.suppress(LostLease, StoreUnavailable):
             # Briefly: what cannot be handed back is taken over at the next start all the same.
             await patiently(lambda: self._settle_once(claim, release, {}), within_s=HAND_BACK_S)
-
-    async def _settle(self, claim: Claim, ending: Ending, *, provider: str, **more: Any) -> None:
-        await self._patiently(lambda: self._settle_once(claim, ending, more, provider))
 
     async def _settle_once(self, claim: Claim, ending: Ending, more: dict[str, Any], provider: str = "") -> None:
         match ending:

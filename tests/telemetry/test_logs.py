@@ -49,7 +49,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 
 def test_a_jobs_event_carries_the_names_of_the_contract() -> None:
     stream = logged()
-    job_event(structlog.get_logger(), Event.COMPLETED, **JOB, outcome="QUALIFIED")
+    job_event(Event.COMPLETED, **JOB, outcome="QUALIFIED")
     [line] = lines(stream)
     assert list(line)[:8] == ["time", "level", "event", "job_id", "contact_id", "location_id", "lane", "attempt"]
     assert line | {"time": ""} == {
@@ -74,8 +74,8 @@ def test_a_failure_carries_its_error_and_stack() -> None:
     try:
         raise ValueError(f"refused {SECRET}")
     except ValueError as error:
-        job_event(structlog.get_logger(), Event.FAILED, **JOB, failure=describe(error))
-    job_event(structlog.get_logger(), Event.FAILED, **JOB, reason="cancelled")
+        job_event(Event.FAILED, **JOB, failure=describe(error))
+    job_event(Event.FAILED, **JOB, reason="cancelled")
     failed, cancelled = lines(stream)
     assert failed["level"] == "error"
     assert failed["error"] == "ValueError: refused ********"
@@ -89,7 +89,7 @@ EXPECTED = {"missing_address", "bad_address", "property_not_found", "contact_not
 @pytest.mark.parametrize("reason", list(Reason))
 def test_nobody_is_woken_for_an_end_that_is_the_lead_s(reason: Reason) -> None:
     stream = logged()
-    job_event(structlog.get_logger(), Event.FAILED, **JOB, reason=reason.value)
+    job_event(Event.FAILED, **JOB, reason=reason.value)
     assert (lines(stream)[0]["level"] == "warning") is (reason.value in EXPECTED)
 
 
@@ -99,18 +99,18 @@ def test_on_the_console_an_expected_end_has_no_stack(more: dict[str, str]) -> No
     failure = Failure("NotFound: no such property", "Traceback (most recent call last):\n  ...")
     for shape, shown in (("console", False), ("json", True)):
         stream = logged(format=shape)
-        job_event(structlog.get_logger(), Event.FAILED, **JOB, failure=failure, **more)
+        job_event(Event.FAILED, **JOB, failure=failure, **more)
         assert "no such property" in stream.getvalue()
         assert ("Traceback" in stream.getvalue()) is shown
     stream = logged(format="console")
-    job_event(structlog.get_logger(), Event.FAILED, **JOB, failure=failure, reason="internal_error")
+    job_event(Event.FAILED, **JOB, failure=failure, reason="internal_error")
     assert "    Traceback" in stream.getvalue()
 
 
 @pytest.mark.parametrize("event", list(Event))
 def test_every_event_can_be_logged(event: Event) -> None:
     stream = logged()
-    job_event(structlog.get_logger(), event, **JOB)
+    job_event(event, **JOB)
     assert lines(stream)[0]["event"] == event.value
 
 
