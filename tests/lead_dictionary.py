@@ -23,14 +23,20 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
-FIRST = words("""James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan Joseph
-Jessica Thomas Karen Christopher Sarah Charles Lisa Daniel Nancy Matthew Sandra Anthony Betty Mark Ashley Jose Maria
-Luis Carmen""")
-LAST = words("""Smith Johnson Williams Brown Jones Garcia Miller Davis Rodriguez Martinez Hernandez Lopez Gonzalez Wilson
-Anderson Thomas Taylor Moore Jackson Martin Lee Perez Thompson White Harris Sanchez Clark Ramirez Lewis
-Robinson""")
-STREETS = words("""Main Oak Maple Cedar Pine Elm Washington Lake Hill Walnut Park River Sunset Highland Church Meadow Forest
-Jackson Lincoln Jefferson Spring Ridge Valley Franklin Willow 1st 2nd 3rd 4th 5th 27th""")
+FIRST = words(
+    """James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan Joseph
+    Jessica Thomas Karen Christopher Sarah Charles Lisa Daniel Nancy Matthew Sandra Anthony Betty Mark Ashley Jose
+    Maria Luis Carmen"""
+)
+LAST = words(
+    """Smith Johnson Williams Brown Jones Garcia Miller Davis Rodriguez Martinez Hernandez Lopez Gonzalez Wilson
+    Anderson Thomas Taylor Moore Jackson Martin Lee Perez Thompson White Harris Sanchez Clark Ramirez Lewis
+    Robinson"""
+)
+STREETS = words(
+    """Main Oak Maple Cedar Pine Elm Washington Lake Hill Walnut Park River Sunset Highland Church Meadow Forest
+    Jackson Lincoln Jefferson Spring Ridge Valley Franklin Willow 1st 2nd 3rd 4th 5th 27th"""
+)
 WAYS = words("St Ave Dr Rd Ln Ct Blvd Way Street Avenue Drive Road Lane Court Boulevard Circle Terrace Trail Place")
 CITIES = (
     ("New York", "NY", "100"), ("Los Angeles", "CA", "900"), ("Chicago", "IL", "606"), ("Houston", "TX", "770"),

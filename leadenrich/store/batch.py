@@ -12,20 +12,27 @@ Answer = TypeVar("Answer")
 
 
 class Batcher(Generic[Item, Answer]):
-    """`send` takes up to `most` items and answers each, in order. One call is under way at a time."""
+    """`send` takes up to `most` items and answers each, in order.
 
-    def __init__(self, send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int) -> None:
+    At most `calls` are under way at a time. With one, what comes later is sent later; with two, the next is packed
+    while Redis works on the one before, and both may arrive in either order.
+    """
+
+    def __init__(
+        self, send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int, calls: int = 1
+    ) -> None:
         self._send = send
         self._most = most
+        self._calls = calls
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._sender: asyncio.Task[None] | None = None
+        self._senders: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Answer:
         """Raises: what `send` raised for the batch that this item travelled in."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._drain(), name="batch")
+        if len(self._senders) < self._calls:
+            self._senders.add(asyncio.create_task(self._drain(), name="batch"))
         return await future
 
     async def _drain(self) -> None:
@@ -48,7 +55,7 @@ class Batcher(Generic[Item, Answer]):
                         if not future.done():
                             future.set_result(answer)
         finally:
-            self._sender = None
+            self._senders.discard(asyncio.current_task())
 
     def _give_up(self) -> None:
         """The loop ends: nobody sends what still waits."""

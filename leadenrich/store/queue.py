@@ -17,7 +17,7 @@ from leadenrich.core.times import iso
 from leadenrich.store.batch import Batcher
 from leadenrich.store.claims import claim_of
 from leadenrich.store.connection import Connection
-from leadenrich.store.details import ERROR_CHARS, detail_of, failure_detail, plain
+from leadenrich.store.details import ERROR_CHARS, detail_of, failure_detail, plain, source_of
 from leadenrich.store.job_id import new_job_id
 from leadenrich.store.payload import pack
 from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, address_mark, digest
@@ -119,7 +119,7 @@ class Queue:
         self._scripts: dict[str, Script] = {}
         self._unanswered = ""  # a claim's request whose answer did not come: Redis may have given us jobs with it
         self.on_batch: Callable[[int], None] = lambda leads: None  # hears how many leads travelled together
-        self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH)
+        self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH, calls=2)
         self._complete: Batcher[tuple[Claim, Complete, str], str] = Batcher(self._complete_batch, most=COMPLETE_BATCH)
 
     async def open(self) -> None:
@@ -145,8 +145,10 @@ class Queue:
         await self._connection.room.check()
         k, now_ms = self.keys, time.time_ns() // 1_000_000
         keys = [k.wait_live, k.wait_bulk, k.sched, k.wake, k.events, k.counts, k.dead]
-        args: list[Any] = [k.prefix, SEEN_MS, round(self._settings.dedup_window * 1000), self._unknown_updates,
-                           self._settings.keep_failed]  # fmt: skip
+        args: list[Any] = [
+            k.prefix, SEEN_MS, round(self._settings.dedup_window * 1000), self._unknown_updates,
+            self._settings.keep_failed, self._settings.attempts, self._retention_ms,
+        ]  # fmt: skip
         for item in batch:
             lead, job_id = item.lead, item.job_id or new_job_id(now_ms)
             dedup = k.dedup(digest(item.delivery_key)) if item.delivery_key else k.dedup("none")
@@ -154,8 +156,7 @@ class Queue:
             args += [
                 job_id, _KIND_OF_LEAD[lead.kind], item.lane.value, lead.location_id, lead.contact_id,
                 address_mark(fingerprint(lead.address)), lead.event_ms, self._tags(lead), pack(lead),
-                self._settings.attempts, round(item.delivery_window_s * 1000) if item.delivery_key else 0,
-                self._retention_ms,
+                round(item.delivery_window_s * 1000) if item.delivery_key else 0,
             ]  # fmt: skip
         answers = await self._script("enqueue")(keys, args)
         return [_receipt(answer) for answer in answers]
@@ -274,7 +275,7 @@ class Queue:
             [k.job(job_id), k.lease, k.sched, k.wait(claim.lane.value), k.events, k.counts, k.timeline(job_id), k.wake,
              k.suspects],
             [claim.token, job_id, ending.why, ending.until_ms or 0, round(self._settings.throttle_deadline * 1000),
-             detail_of({"why": ending.why, "error": error, **until}),
+             detail_of({"why": ending.why, "error": error, **source_of(ending.failure), **until}),
              "" if ending.why in ("shutdown", "no_slot") else error, provider],
         )  # fmt: skip
         if word == b"too_long":

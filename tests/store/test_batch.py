@@ -13,16 +13,17 @@ from leadenrich.store.batch import Batcher
 class Line:
     """Sends batches one at a time, when it is let."""
 
-    def __init__(self, most: int = 10) -> None:
+    def __init__(self, most: int = 10, calls: int = 1) -> None:
         self.batches: list[list[int]] = []
         self.under_way = 0
         self.gate = asyncio.Event()
         self.error: BaseException | None = None
-        self.batcher: Batcher[int, int] = Batcher(self.send, most=most)
+        self.calls = calls
+        self.batcher: Batcher[int, int] = Batcher(self.send, most=most, calls=calls)
 
     async def send(self, items: Sequence[int]) -> list[int]:
         self.under_way += 1
-        assert self.under_way == 1
+        assert self.under_way <= self.calls
         self.batches.append(list(items))
         try:
             await self.gate.wait()
@@ -117,3 +118,17 @@ async def test_when_the_sender_itself_is_ended_nobody_waits_for_ever() -> None:
         await sender  # who ended it must hear that it ended so
     line.gate.set()
     assert await asyncio.gather(*line.put(3)) == [30]
+
+
+async def test_two_calls_may_be_under_way_and_no_more() -> None:
+    line = Line(calls=2)
+    tasks = line.put(1)
+    await settle()
+    tasks += line.put(2, 3)
+    await settle()
+    tasks += line.put(4, 5)
+    await settle()
+    assert line.batches == [[1], [2, 3]]
+    line.gate.set()
+    assert await asyncio.gather(*tasks) == [10, 20, 30, 40, 50]
+    assert line.batches == [[1], [2, 3], [4, 5]]

@@ -11,16 +11,16 @@ KEYS[5] events     STREAM  KEYS[6] counts     HASH    KEYS[7] dead  ZSET  finish
 then for each lead 4: dedup STRING, seen HASH, job HASH, load STRING
 ARGV[1] prefix  ARGV[2] seen_ms   how long a contact is remembered
 ARGV[3] dedup_ms  ARGV[4] unknown_updates  1: an update of a contact never seen starts work
-ARGV[5] keep: newest jobs kept in dead
-then for each lead 12: id, kind (new|workflow|opportunity|update|tags|delete), lane, location, contact,
-fingerprint ("" no address), event_ms (0 unknown), trigger tags (",a,b,", "-" unknown), payload, attempts_max,
-delivery_ms (0: no delivery key), retention_ms of a payload whose job ended
+ARGV[5] keep: newest jobs kept in dead  ARGV[6] attempts_max  ARGV[7] retention_ms of a payload whose job ended
+then for each lead 10: id, kind (new|workflow|opportunity|update|tags|delete), lane, location, contact,
+fingerprint ("" no address), event_ms (0 unknown), trigger tags (",a,b,", "-" unknown), payload,
+delivery_ms (0: no delivery key)
 Returns for each lead {"queued", id} | {"duplicate", id} | {"ignored", why}.
 ]]
 local wait = { live = KEYS[1], bulk = KEYS[2] }
 local sched, marker, events, counts, dead = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local prefix, seen_ms, dedup_ms, unknown_updates = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1"
-local keep = tonumber(ARGV[5])
+local keep, attempts_max, retention_ms = tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local now = now_ms()
 local pushed = { live = {}, bulk = {} }
 
@@ -73,7 +73,7 @@ end
 
 local function create(lead)
   redis.call("HSET", lead.job, "state", "QUEUED", "lane", lead.lane, "contact", lead.contact,
-    "location", lead.location, "max", lead.attempts_max, "created", int(now))
+    "location", lead.location, "max", attempts_max, "created", int(now))
   redis.call("SET", lead.load, lead.payload)
   if is_stale(lead) or is_overtaken(lead) then
     redis.call("HSET", lead.job, "stale", 1)  -- works on the contact as read, not as told
@@ -118,7 +118,7 @@ local function bury_waiting(lead)
     end
     local job = { state = f[1], contact = lead.contact, location = lead.location, lane = f[2], tries = f[4] }
     fail_waiting(prefix, sched, dead, now, id, job, "contact_not_found",
-      "the contact was deleted in HighLevel", lead.retention_ms)
+      "the contact was deleted in HighLevel", retention_ms)
     redis.call("HDEL", prefix .. "job:" .. id, "after", "behind")
     id = f[3]
   end
@@ -187,12 +187,12 @@ function kinds.delete(lead)
 end
 
 local answers = {}
-for i = 0, (#ARGV - 5) / 12 - 1 do
-  local k, a = 7 + i * 4, 5 + i * 12
+for i = 0, (#ARGV - 7) / 10 - 1 do
+  local k, a = 7 + i * 4, 7 + i * 10
   local lead = { dedup = KEYS[k + 1], seen = KEYS[k + 2], job = KEYS[k + 3], load = KEYS[k + 4],
     id = ARGV[a + 1], kind = ARGV[a + 2], lane = ARGV[a + 3], location = ARGV[a + 4], contact = ARGV[a + 5],
     fp = ARGV[a + 6], event_ms = tonumber(ARGV[a + 7]), tags = ARGV[a + 8], payload = ARGV[a + 9],
-    attempts_max = ARGV[a + 10], delivery_ms = tonumber(ARGV[a + 11]), retention_ms = ARGV[a + 12] }
+    delivery_ms = tonumber(ARGV[a + 10]) }
   local earlier = lead.delivery_ms > 0 and redis.call("GET", lead.dedup)
   if earlier and lead.kind == "workflow" and redis.call("HGET", prefix .. "job:" .. earlier, "state") == "FAILED_FINAL" then
     earlier = false  -- the workflow may try again what failed
