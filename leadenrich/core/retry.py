@@ -26,10 +26,15 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as it is kept and shown. `trace` is the stack, for the log and the timeline."""
+    """An error as it is kept and shown. `trace` is the stack, for the log and the timeline.
+
+    `provider` is who it came from ("" ourselves), `status` the HTTP status that was answered, where one was.
+    """
 
     error: str
     trace: str = ""
+    provider: str = ""
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +79,10 @@ Ending: TypeAlias = Complete | RetryLater | Release | Bury
 def describe(error: BaseException) -> Failure:
     """The error in one line, and its stack."""
     text = str(error) or type(error).__name__
-    known = isinstance(error, Transient | Throttled | ProviderOut | Permanent)
-    return Failure(text if known else f"{type(error).__name__}: {text}", "".join(traceback.format_exception(error)))
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, Transient | Throttled | ProviderOut | Permanent):
+        return Failure(text, trace, error.provider, error.status)
+    return Failure(f"{type(error).__name__}: {text}", trace)
 
 
 def decide(error: Exception, attempt: int, policy: RetryPolicy, rng: Random) -> RetryLater | Release | Bury:

@@ -14,7 +14,14 @@ TRACE_CHARS = 6_000
 
 
 def failure_detail(failure: Failure, **more: Any) -> str:
-    return detail_of({"error": failure.error[:ERROR_CHARS], "trace": failure.trace[-TRACE_CHARS:], **more})
+    told = {"error": failure.error[:ERROR_CHARS], "trace": failure.trace[-TRACE_CHARS:], **source_of(failure)}
+    return detail_of({**told, **more})
+
+
+def source_of(failure: Failure) -> dict[str, Any]:
+    """Who the error came from, as far as that is known."""
+    told = {"provider": failure.provider or None, "status": failure.status}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def detail_of(value: Mapping[str, Any]) -> str:

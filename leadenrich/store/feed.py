@@ -38,7 +38,6 @@ class LiveEvent(TimelineEntry):
     contact_id: NotRequired[str]
     location_id: NotRequired[str]
     lane: NotRequired[str]
-    provider: NotRequired[str]
     kind: NotRequired[str]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict, cast
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, NotRequired, TypeAlias, TypedDict, cast
 
 import msgspec
 from msgspec import Meta
@@ -43,6 +44,31 @@ class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
     ] = 0
 
 
+class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One run of the job, from the timeline."""
+
+    number: Annotated[
+        int,
+        Meta(description="The try that it was, from 1. One that was handed back is not counted: the next is it again."),
+    ]
+    started_at: Time
+    ended_at: Annotated[Time | None, Meta(description="null while it runs.")]
+    seconds: Annotated[float | None, Meta(description="How long it ran.")]
+    result: Annotated[
+        str | None,
+        Meta(
+            description="The event that ended it: queued is a run that was handed back.",
+            extra_json_schema=_one_of("completed", "retrying", "failed", "stalled", "throttled", "queued", None),
+        ),
+    ]
+    by: Annotated[str, Meta(description="The daemon that ran it: name/boot.")] = ""
+    error: str = ""
+    provider: Annotated[str, Meta(description="Whose answer the error was; not told where it was none's.")] = ""
+    status: Annotated[
+        int | None, Meta(description="The HTTP status that the provider answered, where it answered.")
+    ] = None
+
+
 class TimelineEntry(TypedDict):
     """One event of the job. Which members it has beside the first two depends on the event."""
 
@@ -59,6 +85,8 @@ class TimelineEntry(TypedDict):
     error: NotRequired[str]
     trace: NotRequired[Annotated[str, Meta(description="The stack of the error, where it is our own.")]]
     seconds: NotRequired[Annotated[float, Meta(description="How long the run took.")]]
+    provider: NotRequired[Annotated[str, Meta(description="Whose answer the error was.")]]
+    status: NotRequired[Annotated[int, Meta(description="The HTTP status of that answer.")]]
     delay_s: NotRequired[Annotated[float, Meta(description="Seconds until the next try.")]]
     charged: NotRequired[Annotated[bool, Meta(description="Whether a stall counts against the job.")]]
 
@@ -93,6 +121,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     disqualified_by: Annotated[list[str], Meta(description="The codes of the rules that spoke against the lead.")]
     steps: list[StepView]
     timeline: list[TimelineEntry]
+    attempts: Annotated[list[AttemptView], Meta(description="The runs, the oldest first.")] = []
 
 
 def job_view(
@@ -102,6 +131,7 @@ def job_view(
     if not raw:
         return None
     job = {key.decode(): value.decode() for key, value in raw.items()}
+    entries = _timeline(job, timeline)
     return JobView(
         id=job_id,
         state=job["state"],
@@ -121,7 +151,8 @@ def job_view(
         error=job.get("error") or None,
         disqualified_by=[code for code in job.get("codes", "").split(",") if code],
         steps=[_step(step) for step in sorted(steps_of(steps).values(), key=lambda step: step.started_ms)],
-        timeline=_timeline(job, timeline),
+        timeline=entries,
+        attempts=_attempts(entries),
     )
 
 
@@ -153,6 +184,36 @@ def _completed(job: Mapping[str, str], attempt: int, begun_ms: int) -> TimelineE
     if note := job.get("note"):
         entry["note"] = note
     return entry
+
+
+_ENDS: Final = frozenset({"completed", "retrying", "failed", "stalled", "throttled", "queued"})
+
+
+def _attempts(timeline: Sequence[TimelineEntry]) -> list[AttemptView]:
+    """Each start, and the next event that ends a run: a job has one run at a time."""
+    attempts: list[AttemptView] = []
+    start: TimelineEntry | None = None
+    for entry in timeline:
+        if entry["event"] == "started":
+            start = entry
+            attempts.append(AttemptView(entry.get("attempt", 0), entry["time"], None, None, None, entry.get("by", "")))
+        elif start is not None and entry["event"] in _ENDS:
+            attempts[-1] = msgspec.structs.replace(
+                attempts[-1],
+                ended_at=entry["time"],
+                seconds=_seconds(start["time"], entry["time"]),
+                result=entry["event"],
+                error=entry.get("error", ""),
+                provider=entry.get("provider", ""),
+                status=entry.get("status"),
+            )
+            start = None
+    return attempts
+
+
+def _seconds(start: str, end: str) -> float:
+    """Not below 0: the clock of Redis may have been set back meanwhile."""
+    return max(0.0, round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds(), 3))
 
 
 def _lead(payload: bytes | None) -> Lead | None:

@@ -12,6 +12,7 @@ import pytest
 from queue_desk import Desk
 
 from leadenrich.core.job import JobState, Lane, Outcome, Reason
+from leadenrich.core.retry import Failure, Release, RetryLater
 from leadenrich.store.schema import credits_key
 from leadenrich.store.switches import Switches
 from leadenrich.store.views import BadCursor, JobQuery, Views
@@ -44,7 +45,7 @@ async def test_a_job_has_exactly_the_members_that_were_promised(desk: Desk) -> N
     await desk.queue.checkpoint(claim, "lookup", result=b"x", credits=1)
     await desk.queue.checkpoint(claim, "fields")
     shown = json.loads(msgspec.json.encode(await desk.job(job_id)))
-    assert shown.keys() == JOB
+    assert shown.keys() == JOB | {"attempts"}
     assert [step.keys() for step in shown["steps"]] == [{"name", "started_at", "ended_at", "cached", "credits"}] * 2
     assert (shown["steps"][0]["credits"], shown["steps"][1]["ended_at"]) == (1, None)
     assert (shown["lane"], shown["attempts_made"], shown["max_attempts"], shown["stalled_count"]) == ("live", 1, 3, 0)
@@ -62,6 +63,38 @@ def test_the_members_are_those_of_the_contract() -> None:
     line = next(line for line in CONTRACT.read_text().splitlines() if "GET /api/v1/jobs/{id}" in line)
     told = line.split("the job: ")[1].split(" (one entry")[0]
     assert {name.strip(" `") for name in told.split(",")} == JOB
+
+
+async def test_every_run_of_a_job_is_told(desk: Desk) -> None:
+    """When, by whom, how it ended, and whose answer it was that ended it; also the one that is under way."""
+    job_id = await desk.new()
+    bad_gateway = Failure("realestateapi: 502", "trace", "realestateapi", 502)
+    await desk.queue.retry_later(await desk.one(), RetryLater(30.0, bad_gateway))
+    await desk.make_due(job_id)
+    too_many = Failure("ghl: 429", "trace", "ghl:loc1", 429)
+    await desk.queue.release(await desk.one(), Release("throttled", await desk.time_ms() + 60_000, too_many))
+    await desk.make_due(job_id)
+    await desk.release(await desk.one())
+    await desk.one()
+    *ended, running = (await desk.job(job_id)).attempts
+    assert [(run.number, run.result, run.error, run.provider, run.status) for run in ended] == [
+        (1, "retrying", "realestateapi: 502", "realestateapi", 502),
+        (2, "throttled", "ghl: 429", "ghl:loc1", 429),
+        (2, "queued", "later", "", None),
+    ]
+    assert (running.number, running.result, running.ended_at, running.seconds) == (2, None, None, None)
+    for run in ended:
+        assert run.started_at <= (run.ended_at or "")
+        assert (run.seconds or 0.0) >= 0.0
+        assert run.by.startswith("w1/")
+
+
+async def test_a_run_that_succeeded_has_its_end(desk: Desk) -> None:
+    job_id = await desk.new()
+    await desk.complete(await desk.one())
+    [run] = (await desk.job(job_id)).attempts
+    assert (run.number, run.result, run.error) == (1, "completed", "")
+    assert run.ended_at == (await desk.job(job_id)).finished_at
 
 
 async def test_an_unknown_purchase_is_shown_at_its_step(desk: Desk) -> None:
