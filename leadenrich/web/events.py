@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
@@ -22,6 +23,7 @@ from leadenrich.web.problems import Refused
 from leadenrich.web.query import query_of
 
 HEARTBEAT_S: Final = 15.0  # proxies end a connection that is silent for longer, 30 or 60 s
+GONE_S: Final = 1.0  # until a reader that hung up is noticed, and another one may come
 _HELLO: Final = b"retry: 2000\n\n"  # ms until a browser comes back
 _HEARTBEAT: Final = b": nothing new\n\n"
 _ID_OR_TIME: Final = rf"^({EVENT_ID}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ].+)$"
@@ -95,7 +97,7 @@ class Events:
             async with self._feed.listen(lambda: _cut(request)) as listener:
                 await response.prepare(request)
                 with contextlib.suppress(ConnectionError):  # the reader is gone, or was cut off
-                    await self._tell(response, listener, start)
+                    await self._tell(request, response, listener, start)
         except TooManyListeners:
             raise Refused(
                 503, f"{LISTENERS_MAX} listen already; come back later.", headers={"Retry-After": "5"}
@@ -105,14 +107,19 @@ class Events:
                 raise away() from None
         return response
 
-    async def _tell(self, response: web.StreamResponse, listener: Listener, start: str) -> None:
+    async def _tell(self, request: web.Request, response: web.StreamResponse, listener: Listener, start: str) -> None:
         """Raises: ConnectionError, StoreUnavailable."""
         await response.write(_HELLO)
         if start:
             async for told in self._feed.since(start, listener.upto):
                 await response.write(_frames(told))
-        while (news := await listener.next(HEARTBEAT_S)) is not None:
-            await response.write(_frames(news) or _HEARTBEAT)
+        heard = time.monotonic()
+        while (news := await listener.next(min(GONE_S, HEARTBEAT_S))) is not None:
+            if request.transport is None or request.transport.is_closing():
+                return
+            if news or time.monotonic() - heard >= HEARTBEAT_S:
+                await response.write(_frames(news) or _HEARTBEAT)
+                heard = time.monotonic()
 
 
 def _start(request: web.Request) -> str:
