@@ -43,10 +43,13 @@ class WebHalf:
     server: WebServer
     url: str
     app: web.Application
+    rates: dict[str, float]  # calls a second by provider: who can be shown and paused
 
     def reconfigure(self, config: Config) -> None:
         """Raises: ValueError, and then nothing was changed."""
         reconfigure(self.app, config.server, config.ghl, config.queue)
+        self.rates.clear()
+        self.rates.update(_rates(config))
 
 
 def through_spool(intake: SpoolingIntake, told: HealthReport) -> HealthReport:
@@ -64,15 +67,17 @@ def through_spool(intake: SpoolingIntake, told: HealthReport) -> HealthReport:
     return replace(told, web=HalfReport(ready=not problems, problems=problems))
 
 
+def _rates(config: Config) -> dict[str, float]:
+    places = {provider_name(location.id): config.ghl.requests_per_10s / 10 for location in config.ghl.locations}
+    return {"realestateapi": config.realestateapi.rate_per_second, **places}
+
+
 @asynccontextmanager
 async def open_web(
     config: Config, connection: Connection, queue: Queue, *, metrics: Metrics, health: Health, report: Reporter
 ) -> AsyncIterator[WebHalf]:
     """Raises: CannotListen, also when the spool cannot be used."""
-    rates = {
-        "realestateapi": config.realestateapi.rate_per_second,
-        **{provider_name(location.id): config.ghl.requests_per_10s / 10 for location in config.ghl.locations},
-    }
+    rates = _rates(config)
     async with AsyncExitStack() as stack:
         intake: Queue | SpoolingIntake = queue
         if config.server.spool and connection.embedded:
@@ -104,7 +109,7 @@ async def open_web(
             )
         )
         server = await stack.enter_async_context(WebServer(app, host=config.server.host, port=config.server.port))
-        yield WebHalf(server, server.url, app)
+        yield WebHalf(server, server.url, app, rates)
 
 
 @asynccontextmanager

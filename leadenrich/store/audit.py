@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -100,8 +101,7 @@ class Audit:
         return AuditPage(entries, entries[-1].id if len(entries) == count else None)
 
 
-def _entry(entry_id: bytes, fields: dict[bytes, bytes] | list[bytes]) -> AuditEntry:
-    pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
-    told = {name.decode(): value.decode() for name, value in pairs}
+def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> AuditEntry:
+    told = {name.decode(): value.decode() for name, value in fields.items()}
     text = entry_id.decode()
     return msgspec.convert({"id": text, "time": iso(int(text.partition("-")[0])), **told}, AuditEntry, strict=False)

@@ -171,7 +171,7 @@ class Feed:
                 except StoreUnavailable:
                     await self._rest(RETRY_S)
                     continue
-                entries = _entries(rows)
+                entries = rows[0][1] if rows else []  # of the one stream that was asked for
                 if entries:
                     told = [it for entry in entries for it in _told(entry)]
                     self._at = entries[-1][0].decode()
@@ -186,16 +186,6 @@ class Feed:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
-
-
-def _entries(rows: Any) -> Sequence[Any]:
-    """Of the one stream that was asked for: a list of pairs, or a dict, by the protocol that was agreed on."""
-    if not rows:
-        return []
-    if isinstance(rows, dict):
-        [found] = rows.values()
-        return found[0] if len(found) == 1 and found and isinstance(found[0], list) else found
-    return rows[0][1]  # type: ignore[no-any-return]
 
 
 def _told(row: Any) -> list[Told]:
