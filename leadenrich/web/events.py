@@ -6,7 +6,6 @@ import contextlib
 import re
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import Meta
 
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.feed import EVENT_ID, LISTENERS_MAX, Feed, Listener, LiveEvent, Told, TooManyListeners
+from leadenrich.store.job_list import Moment
 from leadenrich.web.access import Access
 from leadenrich.web.api import away
 from leadenrich.web.openapi import EVENT_STREAM, LOOKS, REFUSED_LOOK, Answer, operation
@@ -26,7 +26,6 @@ HEARTBEAT_S: Final = 15.0  # proxies end a connection that is silent for longer,
 GONE_S: Final = 1.0  # until a reader that hung up is noticed, and another one may come
 _HELLO: Final = b"retry: 2000\n\n"  # ms until a browser comes back
 _HEARTBEAT: Final = b": nothing new\n\n"
-_ID_OR_TIME: Final = rf"^({EVENT_ID}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ].+)$"
 
 
 class EventsQuery(msgspec.Struct):
@@ -38,7 +37,7 @@ class EventsQuery(msgspec.Struct):
             description="The id of the last event that is known, or a time (RFC 3339): what came after it and is still "
             "there comes first. Without it, and without Last-Event-ID, only what is new comes.",
             examples=["2026-11-24T15:00:00Z", "1795532400000-0.0"],
-            extra_json_schema={"pattern": _ID_OR_TIME},
+            extra_json_schema={"oneOf": [{"pattern": f"^{EVENT_ID}$"}, {"format": "date-time"}]},
         ),
     ] = None
 
@@ -124,20 +123,22 @@ class Events:
 
 def _start(request: web.Request) -> str:
     """The id of an event, or of the first at a time; "" for only what is new. Raises: Refused 400."""
-    told = clean(request.headers.get("Last-Event-ID"))
-    since = query_of(request, EventsQuery).since or ""
-    if re.fullmatch(EVENT_ID, told or since):
-        return told or since
-    if told:
+    since = _since(query_of(request, EventsQuery).since or "")
+    last = clean(request.headers.get("Last-Event-ID"))
+    if last and not re.fullmatch(EVENT_ID, last):
         raise Refused(400, "Last-Event-ID must be the id of an event.")
-    if not since:
-        return ""
+    return last or since
+
+
+def _since(told: str) -> str:
+    """Raises: Refused 400."""
+    if not told or re.fullmatch(EVENT_ID, told):
+        return told
     try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Refused(400, "since must be the id of an event, or a time with its zone: 2026-11-24T15:00:00Z.")
+        moment = msgspec.convert(told, Moment)
+    except msgspec.ValidationError:
+        wanted = "the id of an event, or a time with its zone: 2026-11-24T15:00:00Z"
+        raise Refused(400, f"since must be {wanted}.") from None
     return f"{max(0, round(moment.timestamp() * 1000))}-0"
 
 

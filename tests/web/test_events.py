@@ -129,6 +129,7 @@ async def test_a_reader_may_begin_at_a_time(studio: Studio) -> None:
         ("?since=2026-11-24T15:00:00", {}),
         ("?since=1-", {}),
         ("?from=0-0", {}),
+        ("?since=yesterday", {"Last-Event-ID": "0-0"}),
         ("", {"Last-Event-ID": "x"}),
         ("?since=0-0", {"Last-Event-ID": "2020-01-01T00:00:00Z"}),
     ],
