@@ -185,7 +185,8 @@ _CONTROLS: Final[dict[int, str | None]] = {
 
 def clean(text: str | None) -> str:
     """Without NUL and the other C0 and C1 control characters; what breaks a line becomes a space."""
-    return (text or "").translate(_CONTROLS).strip()
+    told = text or ""
+    return (told if told.isprintable() else told.translate(_CONTROLS)).strip()  # no control character is printable
 
 
 ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
