@@ -21,7 +21,7 @@ from leadenrich.worker.runner import Runner
 
 log = structlog.get_logger("leadenrich.worker")
 
-BLOCK_S = 120.0  # a dead connection is noticed by the kernel's own probes, after 45 s
+BLOCK_S = 20.0
 EMBEDDED_BLOCK_S = 0.1  # the embedded Redis lets a cancelled wait eat the next marker, so it waits in short pieces
 AWAY_S = 1.0
 HELD_S = 0.5  # how long a job that was claimed ahead waits for a slot before it goes back

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 
 from leadenrich.core.job import TERMINAL
 from leadenrich.core.lead import PostalAddress
+from leadenrich.store.job_view import TimelineEntry, job_view
 from leadenrich.store.schema import credits_key
 from simulation.vendors import LOCATION, SELLER, value_of
 from simulation.world import World
@@ -49,8 +49,10 @@ class Truths:
     def _hash(self, name: str) -> dict[str, str]:
         return {key.decode(): value.decode("utf-8", "replace") for key, value in self._ask("HGETALL", name).items()}
 
-    def _timeline(self, job_id: str) -> list[list[Any]]:
-        return [json.loads(line) for line in (self._ask("GET", self._keys.timeline(job_id)) or b"").splitlines()]
+    def _timeline(self, job_id: str) -> list[TimelineEntry]:
+        raw, lines = self._ask("HGETALL", self._keys.job(job_id)), self._ask("GET", self._keys.timeline(job_id))
+        view = job_view(job_id, raw, None, lines, {})
+        return view.timeline if view else []
 
     # --- nothing is lost -------------------------------------------------------------------------------------------
 
@@ -87,7 +89,7 @@ class Truths:
 
     def ended_once(self) -> Iterator[str]:
         for job_id in self.jobs:
-            events = [entry[0] for entry in self._timeline(job_id)]
+            events = [entry["event"] for entry in self._timeline(job_id)]
             if sum(event in ENDS for event in events) != 1 or events[-1] not in ENDS:
                 yield f"{job_id} ended otherwise than once: {events}"
 
@@ -95,9 +97,9 @@ class Truths:
         """Only a job whose process is gone is taken back: killed, or ended while a claim's answer was lost."""
         gone = {boot.owner for boot in self._world.boots if boot.gone_at is not None}
         for job_id in self.jobs:
-            for event, _, _, detail in self._timeline(job_id):
-                if event == "stalled" and detail["by"] not in gone:
-                    yield f"{job_id} was taken from {detail['by']}, which lived"
+            for entry in self._timeline(job_id):
+                if entry["event"] == "stalled" and entry["by"] not in gone:
+                    yield f"{job_id} was taken from {entry['by']}, which lived"
 
     # --- nothing is bought twice -----------------------------------------------------------------------------------
 
