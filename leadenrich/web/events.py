@@ -49,7 +49,7 @@ class LastEventHeader(msgspec.Struct):
         str | None,
         Meta(
             description="The id of the last event that came, as browsers send it by themselves. It goes before since.",
-            extra_json_schema={"pattern": f"^{EVENT_ID}$"},
+            extra_json_schema={"pattern": f"^({EVENT_ID})?$"},  # an empty one is none (WHATWG HTML, 9.2.3)
         ),
     ] = msgspec.field(default=None, name="Last-Event-ID")
 
