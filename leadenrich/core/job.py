@@ -5,9 +5,11 @@ The names are fixed: people, scripts and dashboards rely on them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from leadenrich.core.lead import Lead
 
@@ -111,8 +113,7 @@ class StepRecord:
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """A job in our hands: valid while its lease is, proven by `token` with every write.
 
     `attempt` counts the tries from 1, this one included. `alone` says that nothing else runs in this process
@@ -131,5 +132,5 @@ class Claim:
     probe: bool
     created_ms: int
     lead: Lead
-    steps: dict[str, StepRecord] = field(default_factory=dict)
+    steps: dict[str, StepRecord] = {}  # msgspec gives each its own
     rerun: bool = False  # an earlier run of this job began: it may have left effects behind

@@ -76,6 +76,10 @@ class Outages:
         if news:
             self._report(Event.PROVIDER_PAUSED, provider=error.provider, kind=kind, reason=str(error))
 
+    def tells(self, claim: Claim) -> bool:
+        """Whether it matters to anybody that this job's providers answered: in good times nearly never."""
+        return claim.probe or bool(self._breakers)
+
     async def answered(self, claim: Claim, *, looked_up: bool) -> None:
         """The providers of this job work: their failures in a row are over. Raises: StoreUnavailable."""
         await self._work(claim, [_ghl(claim), *([SELLER] if looked_up else [])])

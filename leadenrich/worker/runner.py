@@ -97,7 +97,8 @@ class Runner:
             return Release("store_away", None, describe(error)), ""
         except Exception as error:  # noqa: BLE001 - the one place where every error becomes an ending
             return await self._judged(error, claim, steps)
-        await self._patiently(lambda: self._outages.answered(claim, looked_up=steps.looked_up))
+        if self._outages.tells(claim):
+            await self._patiently(lambda: self._outages.answered(claim, looked_up=steps.looked_up))
         return ending, ""
 
     async def _judged(self, error: Exception, claim: Claim, steps: JobSteps) -> tuple[Ending, str]:
