@@ -21,6 +21,7 @@ from leadenrich.web.connection import Hush, Limits, hang_up
 from leadenrich.web.dashboard import Dashboard
 from leadenrich.web.door import OnReceipt, log_receipt
 from leadenrich.web.events import Events
+from leadenrich.web.json_answer import HEADERS
 from leadenrich.web.leads import LeadsDoor
 from leadenrich.web.openapi import document
 from leadenrich.web.ports import Intake, Operations, Views
@@ -173,8 +174,6 @@ def _route(request: web.Request) -> str:
 async def _dress(request: web.Request, response: web.StreamResponse) -> None:
     """Headers of every answer; a page brings its own policy."""
     headers = response.headers
-    headers["Server"] = "leadenrich"
-    headers.setdefault("Cache-Control", "no-store")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers["Server"] = HEADERS["Server"]  # aiohttp's own name stands there already
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)

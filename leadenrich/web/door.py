@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from leadenrich.core.job import Lane
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import Receipt, Submission
+from leadenrich.web.json_answer import JsonAnswer
 from leadenrich.web.payload import ID, an_id
 from leadenrich.web.ports import Intake
 from leadenrich.web.problems import Refused
@@ -120,7 +121,7 @@ def answer_of(receipt: Receipt) -> web.Response:
 
 
 def json_answer(status: int, members: msgspec.Struct) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(members), content_type="application/json")
+    return JsonAnswer(status, members)
 
 
 def location_of(served: Set[str], contact_id: str, told: str | None) -> str | None:
