@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -81,6 +82,7 @@ def main() -> int:
     if arguments.page:
         write_page(read(), PHASES)
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what it started ends with it
     os.sched_setaffinity(0, {int(LOAD_CORE)})  # the harness itself; each child is told its own core
     beside_peers = with_peers(arguments)
     figures: Figures = {}

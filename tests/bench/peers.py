@@ -138,10 +138,16 @@ def _call(phase: str, names: Iterable[str], out: Path, *options: str, within_s: 
     argv = [sys.executable, str(FOLDER / "run.py"), "--phases", phase, "--only", ",".join(names), "--reps", "1"]
     HOME.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # ours is none of theirs
-    done = subprocess.run(
+    child = subprocess.Popen(
         [*argv, "--quiet-wait", "0", "--out", str(out), *options],
         env={**environment, "PEERS_HOME": str(HOME), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True, text=True, timeout=within_s, check=False,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"the peers' benchmark ended with {done.returncode}: {done.stderr[-500:]}")
+    try:
+        _, said = child.communicate(timeout=within_s)
+    except BaseException:
+        child.terminate()  # not killed: it ends what it started
+        child.communicate()
+        raise
+    if child.returncode:
+        raise RuntimeError(f"the peers' benchmark ended with {child.returncode}: {said[-500:]}")

@@ -55,7 +55,7 @@ class BenchRedis(RedisServer):
 
     def ended(self) -> int:
         """How many jobs of our queue have ended with an outcome, those that retention removed too."""
-        counts = self.client.hgetall(f"{PREFIX}counts")
+        counts: dict[Any, Any] = self.client.hgetall(f"{PREFIX}counts")
         return sum(int(value) for name, value in counts.items() if name.startswith(b"outcome:"))
 
     def until_ended(self, jobs: int, *, within_s: float = 120.0, look_s: float = 0.1) -> None:
