@@ -29,6 +29,7 @@ FLOORS: Final = {
     "redis": "8.1",  # Pipeline.reset() leaked connections on cancel; blocking reads ended by the 5 s default
     "cryptography": "46",  # the wheels' OpenSSL is still maintained
     "msgspec": "0.20",  # Python 3.14
+    "pynacl": "1.6.2",  # CVE-2025-69277: its libsodium took points outside the main subgroup for valid
     "python-backoff": "3",  # the maintained continuation
 }
 # What these bring along, and where a hole was closed.

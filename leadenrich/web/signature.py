@@ -7,9 +7,11 @@ import binascii
 from collections.abc import Sequence
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
 
 SIGNATURE_HEADER: Final = "X-GHL-Signature"
 
@@ -31,21 +33,21 @@ class Verifier:
         self._keys = [_load(pem) for pem in pems or (PUBLISHED_KEY,)]
 
     def accepts(self, signatures: Sequence[str], *bodies: bytes) -> bool:
-        """Whether the one signature (the header's values) fits one of the bodies. About 120 µs a key and body."""
+        """Whether the one signature (the header's values) fits one of the bodies. About 60 µs a key and body."""
         if len(signatures) != 1:
             return False
         signature = _decode(signatures[0])
         return signature is not None and any(_fits(key, signature, body) for key in self._keys for body in bodies)
 
 
-def _load(pem: str) -> Ed25519PublicKey:
+def _load(pem: str) -> VerifyKey:
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError(f"not a public key in PEM form: {error}") from None
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("not an Ed25519 key; the RSA key of X-WH-Signature is no longer in use")
-    return key
+    return VerifyKey(key.public_bytes_raw())  # libsodium checks in half the time that OpenSSL takes, docs/adr/0022
 
 
 def _decode(text: str) -> bytes | None:
@@ -57,9 +59,9 @@ def _decode(text: str) -> bytes | None:
     return raw if len(raw) == _SIGNATURE_BYTES and base64.b64encode(raw).decode() == text else None
 
 
-def _fits(key: Ed25519PublicKey, signature: bytes, body: bytes) -> bool:
+def _fits(key: VerifyKey, signature: bytes, body: bytes) -> bool:
     try:
-        key.verify(signature, body)
-    except InvalidSignature:
+        key.verify(body, signature)
+    except BadSignatureError:
         return False
     return True
