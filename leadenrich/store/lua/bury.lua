@@ -29,7 +29,7 @@ redis.call("PEXPIRE", steps, retention_ms)
 move(f.lane, "PROCESSING", "FAILED_FINAL")
 count("reason:" .. reason, 1)
 if outcome ~= "" then count("outcome:" .. outcome, 1) end
-tell("failed", id, f, detail)
+tell_of("failed", id, f, detail)
 let_next_go(prefix, job_key, sched, marker)
 retain(prefix, dead, tonumber(keep), "FAILED_FINAL")
 close(counts, events)

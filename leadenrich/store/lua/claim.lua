@@ -53,7 +53,7 @@ local function gate(name)
     if switch.till > now then return false, switch.till end
     redis.call("HDEL", meta, switch.field)
     switches[name] = nil
-    tell("provider_resumed", "", { contact = "", location = "", lane = "" },
+    tell("provider_resumed", "", "", "", "", "0",
       '{"provider":"' .. name .. '","why":"time is over"}')
     return "go"
   end
@@ -93,31 +93,36 @@ local function promote()
 end
 
 local jobs, ids, leased = {}, {}, {}
+local stamp, starter = int(now), by_owner(owner .. ":0")
 
--- `f` is the job as it waits.
+-- A job as it waits: {state, lane, location, contact, tries, max, stalls, gen, created, steps, stale}.
+local function look(id)
+  return redis.call("HMGET", prefix .. "job:" .. id, "state", "lane", "location", "contact", "tries", "max", "stalls", "gen",
+    "created", "steps", "stale")
+end
+
 local function take(id, f, alone, probe)
+  local _, lane, location, contact, tries, most, stalls, generation, created, has_steps, stale = unpack(f, 1, 11)
   local job_key = prefix .. "job:" .. id
-  local tries, generation = tonumber(f.tries or "0") + 1, tonumber(f.gen or "0") + 1
-  local token = owner .. ":" .. int(generation)
-  redis.call("HSET", job_key, "state", "PROCESSING", "token", token, "gen", generation, "tries", tries, "begun", int(now))
+  tries, generation = (tries or 0) + 1, (generation or 0) + 1
+  local token = owner .. ":" .. generation
+  redis.call("HSET", job_key, "state", "PROCESSING", "token", token, "gen", generation, "tries", tries, "begun", stamp)
   if alone then redis.call("HSET", job_key, "alone", 1) end
-  leased[#leased + 1] = int(generation * 1000000)
+  leased[#leased + 1] = generation * 1000000
   leased[#leased + 1] = id
-  move(f.lane, "QUEUED", "PROCESSING")
-  f.tries = tries
-  tell("started", id, f, by_owner(token))
-  jobs[#jobs + 1] = { id, token, f.lane, f.location, f.contact, int(tries), f.max, f.stalls or "0", alone and "1" or "0",
-    probe and "1" or "0", f.created, (generation > 1 or f.stale) and "1" or "0",
-    redis.call("GET", prefix .. "load:" .. id) or "", f.steps and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
+  move(lane, "QUEUED", "PROCESSING")
+  tell("started", id, contact, location, lane, tries, starter)
+  jobs[#jobs + 1] = { id, token, lane, location, contact, tostring(tries), most, stalls or "0", alone and "1" or "0",
+    probe and "1" or "0", created, (generation > 1 or stale) and "1" or "0",
+    redis.call("GET", prefix .. "load:" .. id) or "", has_steps and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
   ids[#ids + 1] = id .. (probe and "!" or "")
 end
 
 -- The job, when it may be taken now, and whether it is a probe. Parks it where its location is paused.
 local function admit(id)
-  local f = read(prefix .. "job:" .. id, "state", "lane", "location", "contact", "tries", "max", "stalls", "gen",
-    "created", "steps", "stale")
-  if f.state ~= "QUEUED" then return nil end
-  local name = "ghl:" .. f.location
+  local f = look(id)
+  if f[1] ~= "QUEUED" then return nil end
+  local name = "ghl:" .. f[3]
   local pass, again = gate(name)
   if not pass then
     local due = again or now + probe_ms

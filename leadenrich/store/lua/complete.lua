@@ -13,6 +13,7 @@ Returns for each job "ok", "lost_lease" or "missing".
 local lease, done, events, counts, sched, marker = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix, keep, retention_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local now = now_ms()
+local stamp = int(now)
 local words, ended, finishes = {}, {}, {}
 
 local function drop_results(steps)
@@ -25,37 +26,29 @@ local function drop_results(steps)
   redis.call("PEXPIRE", steps, retention_ms)
 end
 
--- What the job was while it ran, and is no more.
-local function drop_traces(job_key, f)
-  local gone = {}
-  for _, name in ipairs({ "alone", "suspect", "error", "next" }) do
-    if f[name] then gone[#gone + 1] = name end
-  end
-  if #gone > 0 then redis.call("HDEL", job_key, unpack(gone)) end
-end
-
 for i = 0, (#ARGV - 3) / 6 - 1 do
   local k, a = 6 + i * 3, 3 + i * 6
   local job_key, steps, load = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
   local id, token, outcome, codes, note, detail = unpack(ARGV, a + 1, a + 6)
-  local f = read(job_key, "state", "token", "contact", "location", "lane", "tries", "steps", "behind", "alone", "suspect",
-    "error", "next")
-  local word = f.state == "SUCCEEDED" and f.token == token and "ok" or holds(f.state, f.token, token)
-  if word == "ok" and f.state == "PROCESSING" then
-    local set = { "HSET", job_key, "state", "SUCCEEDED", "finished", int(now), "outcome", outcome }
+  local f = redis.call("HMGET", job_key, "state", "token", "contact", "location", "lane", "tries", "steps", "behind",
+    "alone", "suspect", "error", "next")
+  local state, held, contact, location, lane, tries, has_steps, behind = unpack(f, 1, 8)
+  local word = state == "SUCCEEDED" and held == token and "ok" or holds(state, held, token)
+  if word == "ok" and state == "PROCESSING" then
+    local set = { "HSET", job_key, "state", "SUCCEEDED", "finished", stamp, "outcome", outcome }
     if codes ~= "" then set[#set + 1] = "codes"; set[#set + 1] = codes end
     if note ~= "" then set[#set + 1] = "note"; set[#set + 1] = note end
     redis.call(unpack(set))
-    drop_traces(job_key, f)
-    if f.steps then drop_results(steps) end
+    if f[9] or f[10] or f[11] or f[12] then redis.call("HDEL", job_key, "alone", "suspect", "error", "next") end
+    if has_steps then drop_results(steps) end
     redis.call("PEXPIRE", load, retention_ms)
     ended[#ended + 1] = id
-    finishes[#finishes + 1] = int(now)
+    finishes[#finishes + 1] = stamp
     finishes[#finishes + 1] = id
-    move(f.lane, "PROCESSING", "SUCCEEDED")
+    move(lane, "PROCESSING", "SUCCEEDED")
     count("outcome:" .. outcome, 1)
-    tell("completed", id, f, detail)
-    if f.behind then let_next_go(prefix, job_key, sched, marker) end
+    tell("completed", id, contact, location, lane, tries, detail)
+    if behind then let_next_go(prefix, job_key, sched, marker) end
   end
   words[#words + 1] = word
 end

@@ -90,7 +90,7 @@ local function create(lead)
   remember(lead, tells_address and not (is_stale(lead) and lead.last_fp), "job", lead.id, "made", int(now))
   if lead.has_tail then redis.call("HDEL", lead.seen, "tail") end
   if lead.delivery_ms > 0 then redis.call("SET", lead.dedup, lead.id, "PX", int(lead.delivery_ms)) end
-  tell("queued", lead.id, lead, "")
+  tell("queued", lead.id, lead.contact, lead.location, lead.lane, "0", "")
   return { "queued", lead.id }
 end
 

@@ -51,7 +51,7 @@ redis.call("ZREM", lease, id)
 redis.call("HSET", job_key, "stalls", stalls, "tries", tries, "op", request)
 redis.call("HDEL", job_key, "token")
 f.tries = tries
-tell("stalled", id, f, detail)
+tell_of("stalled", id, f, detail)
 if stalls > tonumber(max_stalled) then
   local why = "its process died " .. int(stalls + 1) .. " times at the same place while it ran alone"
   local reason = '{"reason":"stalled","error":"' .. why .. '"}'
@@ -64,7 +64,7 @@ if stalls > tonumber(max_stalled) then
   redis.call("PEXPIRE", steps, retention_ms)
   move(f.lane, "PROCESSING", "FAILED_FINAL")
   count("reason:stalled", 1)
-  tell("failed", id, f, reason)
+  tell_of("failed", id, f, reason)
   let_next_go(prefix, job_key, sched, marker)
   retain(prefix, dead, tonumber(keep), "FAILED_FINAL")
   close(counts, events)

@@ -32,7 +32,7 @@ if error ~= "" then redis.call("HSET", job_key, "error", error) end
 redis.call("ZREM", lease, id)
 move(f.lane, "PROCESSING", "QUEUED")
 f.tries = tries
-tell(event, id, f, detail)
+tell_of(event, id, f, detail)
 if tonumber(till) > now then
   redis.call("HSET", job_key, "next", till)
   if provider ~= "" then redis.call("HSET", job_key, "held", provider) end

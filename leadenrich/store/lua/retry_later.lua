@@ -23,7 +23,7 @@ redis.call("HDEL", job_key, "suspect")
 redis.call("ZREM", lease, id)
 redis.call("ZADD", sched, due, id)
 move(f.lane, "PROCESSING", "RETRY_SCHEDULED")
-tell("retrying", id, f, detail)
+tell_of("retrying", id, f, detail)
 close(counts, events)
 wake(marker)  -- a sleeper may have to wake earlier than it knew
 return "ok"

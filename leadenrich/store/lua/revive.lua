@@ -27,7 +27,7 @@ redis.call("PERSIST", steps)
 move(f[4], "FAILED_FINAL", "QUEUED")
 local detail = '{"why":"retried by ' .. by .. '"}'
 redis.call("APPEND", timeline, line("queued", now, "0", detail))
-tell("queued", id, { contact = f[2], location = f[3], lane = f[4] }, detail)
+tell("queued", id, f[2], f[3], f[4], "0", detail)
 close(counts, events)
 local row = redis.call("HMGET", seen, "tail", "job")
 local last = row[1] or row[2]

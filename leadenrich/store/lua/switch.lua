@@ -32,7 +32,7 @@ else
   if was == tonumber(rank) then return 0 end  -- renewed, not news
 end
 if event ~= "" then
-  tell(event, "", { contact = "", location = "", lane = "" }, detail)
+  tell(event, "", "", "", "", "0", detail)
   close(nil, events)
 end
 wake(marker)
