@@ -18,7 +18,13 @@ JOBS: Final = 10_000  # as many as are kept by default
 def noop(stage: Stage) -> Sample:
     with a_redis() as redis:
         waiting, finished = _filled(stage, redis, JOBS, noop="first")
-        return {"waiting_bytes": waiting, "over_body_bytes": waiting - BODY_BYTES, "finished_bytes": finished}
+        payloads = list(redis.client.scan_iter(f"{PREFIX}load:*", count=1000))
+        return {
+            "waiting_bytes": waiting,
+            "over_body_bytes": waiting - BODY_BYTES,
+            "payload_bytes": sum(map(redis.client.strlen, payloads)) / len(payloads),
+            "finished_bytes": finished,
+        }
 
 
 def enriched(stage: Stage) -> Sample:
@@ -57,6 +63,7 @@ PHASES = (
         {
             "waiting_bytes": "waiting, bytes",
             "over_body_bytes": f"over its body of {BODY_BYTES}",
+            "payload_bytes": "of which the lead itself, as it is kept",
             "finished_bytes": "finished, bytes",
         },
         _subjects,
