@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from leadenrich.config.faults import ConfigFaults, Fault
+from leadenrich.config.public_key import NoPublicKey, NotEd25519, ed25519_key
 from leadenrich.config.redis_urls import redis_url_fault
 from leadenrich.config.secret import Secret
 from leadenrich.config.settings import Config
@@ -165,24 +166,14 @@ def _doubles(config: Config) -> Iterator[Fault]:
 
 
 def _public_keys(config: Config) -> Iterator[Fault]:
-    if not config.ghl.public_keys:
-        return
-    # Loaded only where needed: it is the slowest import of this package.
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
     for index, pem in enumerate(config.ghl.public_keys):
         key = f"ghl.public_keys[{index}]"
         if "PRIVATE KEY" in pem:
             yield Fault(key, "is a private key; HighLevel's public key belongs here")
             continue
         try:
-            parsed = load_pem_public_key(pem.encode())
-        except (ValueError, UnsupportedAlgorithm):
+            ed25519_key(pem)
+        except NotEd25519:
+            yield Fault(key, "is of the wrong kind (RSA, say): webhooks are verified by Ed25519 keys only")
+        except NoPublicKey:
             yield Fault(key, "is not a public key in PEM form (-----BEGIN PUBLIC KEY----- ...)")
-            continue
-        if not isinstance(parsed, Ed25519PublicKey):
-            yield Fault(
-                key, f"is of the wrong kind ({type(parsed).__name__}): webhooks are verified by Ed25519 keys only"
-            )
