@@ -128,10 +128,10 @@ class Pool:
         return 0
 
     def _room(self) -> int:
-        """How many more to claim; 0 until a quarter of what may be held is used up: few claims for many jobs."""
+        """How many more to claim; 0 until an eighth of what may be held is used up: few claims for many jobs."""
         ahead = self._ahead.jobs
         room = self._concurrency + ahead - len(self._in_hand)
-        return room if room > ahead // 4 else 0
+        return room if room > ahead // 8 else 0
 
     def _note(self, grant: Grant, seconds: float) -> None:
         if grant.hold or any(claim.alone or claim.probe for claim in grant.claims):
