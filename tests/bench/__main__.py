@@ -36,12 +36,14 @@ def _arguments() -> argparse.Namespace:
 
 
 def chosen(only: str) -> list[Phase]:
-    """Raises: SystemExit, for a name that is none."""
-    wanted = [name for name in only.split(",") if name] or list(PHASES)
-    for name in wanted:
-        if not any(phase.startswith(name) for phase in PHASES):
+    """By name, or by what several names begin with. Raises: SystemExit, for what is neither."""
+    wanted: set[str] = set()
+    for name in filter(None, only.split(",")):
+        found = {name} & PHASES.keys() or {phase for phase in PHASES if phase.startswith(name)}
+        if not found:
             sys.exit(f"no such phase: {name}; there are {', '.join(PHASES)}")
-    return [phase for phase in PHASES.values() if any(phase.name.startswith(name) for name in wanted)]
+        wanted |= found
+    return [phase for phase in PHASES.values() if not wanted or phase.name in wanted]
 
 
 def run(phase: Phase, stage: Stage, repetitions: int, quiet_wait_s: float) -> Taken:
