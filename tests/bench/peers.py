@@ -35,7 +35,7 @@ NAMES: Final = {
 INTERLEAVED: Final = ("drain", "latency")  # a list of runs, drain's by concurrency
 SET_UP_S, MEASURE_S = 1_200, 300
 LIMIT = 5  # in 1000 ms: what their limiters are measured at
-CRASH_CAP_S = 90  # the best two come back after 62 and 63 s
+CRASH_CAP_S = 120  # the best two come back after about 62 s; one that is not back by then counts as if it were
 
 
 def why_not() -> str:
@@ -117,7 +117,7 @@ def crashes(stage: Stage) -> Mapping[str, Measure]:
 
 def _crash(name: str) -> Sample:
     told = _measured("crash", name, "--crash-cap", str(CRASH_CAP_S))
-    return {"again_s": told["recovered_s"]}
+    return {"again_s": told["recovered_s"] or CRASH_CAP_S}
 
 
 def _measured(phase: str, name: str, *options: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _measured(phase: str, name: str, *options: str) -> dict[str, Any]:
         told: Any = json.loads(out.read_text())[phase][peer]
         if phase in INTERLEAVED:
             told = told[0] if isinstance(told, list) else told[options[1]][0]
-    if told.get("error") or None in told.values():
+    if told.get("error") or (None in told.values() and phase != "crash"):
         raise RuntimeError(f"{name}, {phase}: {told.get('error') or told}")
     return dict(told)
 
