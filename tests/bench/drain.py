@@ -11,7 +11,7 @@ from bench.samples import OURS, Measure, Phase, Sample
 from bench.server import BenchRedis, a_redis
 from bench.stage import Stage
 
-JOBS, QUICK_JOBS = 20_000, 6_000
+JOBS, QUICK_JOBS = 60_000, 20_000  # more than retention keeps, so that it has work
 
 
 def drain(stage: Stage, concurrency: int) -> Sample:
