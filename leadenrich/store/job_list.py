@@ -141,7 +141,7 @@ class JobList:
         return [job_view(job_id, *answers[i * 4 : i * 4 + 4]) for i, job_id in enumerate(ids)]
 
     def _lanes(self) -> list[_Source]:
-        return [_Source(key, "lane") for key in (self._keys.wait_live, self._keys.wait_bulk, self._keys.suspects)]
+        return [_Source(key, "lane", JobState.QUEUED) for key in (self._keys.wait_live, self._keys.wait_bulk, self._keys.suspects)]
 
     def _sources(self, state: JobState | None) -> list[_Source]:
         """In the direction that jobs move, so that one which moves meanwhile is still met."""

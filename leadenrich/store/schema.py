@@ -13,7 +13,7 @@
 | `done` `dead` | ZSET | the newest `keep_*` | id -> finish, ms |
 | `dedup:<key>` | STRING | its own window | delivery -> job id |
 | `seen:<location>:<contact>` | HASH | 180 days | last address fingerprint, tags, job |
-| `ev` | STREAM | about 5,000 entries | the events, up to eight an entry |
+| `ev` | STREAM | about 2,000 entries | the events, up to eight an entry |
 | `audit` | STREAM | about 10,000 entries | what people did: who, what, on what, how many |
 | `counts` | HASH | permanent, bounded by names | jobs by lane and state; totals |
 | `meta` | HASH | permanent, bounded by names | what is paused and why, schema version |

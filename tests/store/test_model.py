@@ -528,8 +528,13 @@ class ThreeQueues(RuleBasedStateMachine):
 
         def members(key: str) -> list[str]:
             _, value, _ = dump.get(key, ("", [], False))
-            entries = value if key.startswith("wait:") else [member for member, _ in scored(value)]
-            return [entry.decode() for entry in entries]
+            if key.startswith("wait:"):  # without what was cancelled there, which a claim passes over
+                return [it for entry in value if "QUEUED" in hash_of(it := entry.decode()).values()]
+            return [member.decode() for member, _ in scored(value)]
+
+        def hash_of(job_id: str) -> dict[str, str]:
+            fields = dump.get(f"job:{job_id}", ("", {}, False))[1]
+            return {name.decode(): text.decode() for name, text in fields.items()}
 
         model = self.model
         assert (members("wait:live"), members("wait:bulk")) == (model.live, model.bulk)

@@ -48,7 +48,7 @@ local function close(counts, events)
     if by ~= 0 then redis.call("HINCRBY", counts, field, by) end
   end
   for i = 1, #told, 16 do
-    redis.call("XADD", events, "MAXLEN", "~", 5000, "*", unpack(told, i, math.min(i + 15, #told)))
+    redis.call("XADD", events, "MAXLEN", "~", 2000, "*", unpack(told, i, math.min(i + 15, #told)))
   end
 end
 
@@ -153,9 +153,11 @@ local function leave_row(prefix, id, seen, sched, marker)
 end
 
 -- A job that waits, wherever it does, ends in FAILED_FINAL. `job` has its lane, state, contact, location and tries.
+-- To find it in the middle of a long lane would hold Redis up: its id stays there (`left`), and the claim that meets it
+-- passes over it.
 local function fail_waiting(prefix, sched, dead, now, id, job, reason, error, retention_ms)
-  if redis.call("ZREM", sched, id) == 0 and redis.call("LREM", prefix .. "wait:" .. job.lane, 1, id) == 0 then
-    redis.call("LREM", prefix .. "wait:suspect", 1, id)
+  if redis.call("ZREM", sched, id) == 0 and redis.call("LREM", prefix .. "wait:suspect", 1, id) == 0 then
+    redis.call("HSET", prefix .. "job:" .. id, "left", 1)
   end
   local job_key = prefix .. "job:" .. id
   redis.call("HSET", job_key, "state", "FAILED_FINAL", "finished", int(now), "reason", reason, "error", error)

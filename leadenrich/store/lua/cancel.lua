@@ -8,7 +8,7 @@ Transition: RETRY_SCHEDULED -> FAILED_FINAL
 KEYS[1] job HASH  KEYS[2] seen HASH (the contact's)  KEYS[3] sched ZSET  KEYS[4] dead ZSET  KEYS[5] events STREAM
 KEYS[6] counts HASH  KEYS[7] marker ZSET
 ARGV[1] prefix  ARGV[2] id  ARGV[3] by: who  ARGV[4] keep  ARGV[5] retention_ms  ARGV[6] request
-Returns "ok", "wrong_state" or "missing". O(waiting jobs of its lane): leaving the middle of a list.
+Returns "ok", "wrong_state" or "missing". O(log sched): its id stays in its lane.
 ]]
 local job_key, seen, sched, dead, events, counts, marker = unpack(KEYS)
 local prefix, id, by, keep, retention_ms, request = unpack(ARGV)

@@ -118,23 +118,27 @@ local function take(id, f, alone, probe)
   ids[#ids + 1] = id .. (probe and "!" or "")
 end
 
--- The job, when it may be taken now, and whether it is a probe. Parks it where its location is paused.
+-- The job, when it may be taken now, and whether it is a probe. False where it is parked, since its location is paused;
+-- nil where it does not wait any more.
 local function admit(id)
   local f = look(id)
-  if f[1] ~= "QUEUED" then return nil end
+  if f[1] ~= "QUEUED" then
+    if f[1] then redis.call("HDEL", prefix .. "job:" .. id, "left") end
+    return nil
+  end
   local name = "ghl:" .. f[3]
   local pass, again = gate(name)
   if not pass then
     local due = again or now + probe_ms
     redis.call("ZADD", sched, int(due), id)
     redis.call("HSET", prefix .. "job:" .. id, "held", name, "next", int(due))
-    return nil
+    return false
   end
   if pass == "probe" then probing(name) end
   return f, pass == "probe"
 end
 
--- Up to `many` ids, live ones first; every tenth one is bulk while live ones wait.
+-- Up to `many` ids, live ones first; every tenth one is bulk while live ones wait. And how many were taken so far.
 local function pop(many)
   local turn = tonumber(redis.call("HGET", meta, "turn") or "0")
   local popped = {}
@@ -145,8 +149,7 @@ local function pop(many)
   from(wait.bulk, math.floor((turn + many) / 10) - math.floor(turn / 10))
   from(wait.live, many - #popped)
   from(wait.bulk, many - #popped)
-  if #popped > 0 then redis.call("HSET", meta, "turn", int(turn + #popped)) end  -- a look at empty lanes is no turn
-  return popped
+  return popped, turn
 end
 
 local last = redis.call("HGET", workers, "claim:" .. worker)
@@ -239,13 +242,15 @@ end
 if pass == "probe" then want = math.min(want, 1) end
 local looked_at = 0
 while #jobs < want and looked_at < want + 200 do
-  local popped = pop(want - #jobs)
-  if #popped == 0 then break end
+  local popped, turn = pop(want - #jobs)
+  if #popped == 0 then break end  -- a look at empty lanes is no turn
   looked_at = looked_at + #popped
   for _, id in ipairs(popped) do
     local job, probe = admit(id)
     if job then take(id, job, false, pass == "probe" or probe) end
+    if job ~= nil then turn = turn + 1 end
   end
+  redis.call("HSET", meta, "turn", int(turn))
 end
 if pass == "probe" and #jobs > 0 then probing("realestateapi"); come_again(now + probe_ms) end
 pass_on()
