@@ -211,6 +211,8 @@ def test_every_event_is_named() -> None:
 def test_every_metric_that_is_told_exists() -> None:
     metrics = Metrics(process=False)
     metrics.watch_queue(QueueDepth)
+    metrics.watch_spool(lambda: 0, lambda: 0, limit=0)
+    metrics.watch_tasks(lambda: 0)
     known = set(re.findall(r"^# TYPE (\w+)", metrics.render().decode(), re.MULTILINE))
     told = {name for path in DOCUMENTS for name in re.findall(r"`(leadenrich_\w+)", path.read_text("utf-8"))}
     assert told

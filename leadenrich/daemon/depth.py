@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-from leadenrich.core.job import JobState, Lane
+from leadenrich.core.job import JobState, Lane, Reason
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.views import Stats, Views
 from leadenrich.telemetry.metrics import QueueDepth, provider_label
@@ -13,9 +14,13 @@ ASKED_WITHIN_S = 120.0
 
 
 class DepthGauge:
-    """`shown` answers a scrape with what was read last; `refresh` reads again where a scrape came lately."""
+    """`shown` answers a scrape with what was read last; `refresh` reads again where a scrape came lately.
 
-    def __init__(self, views: Views) -> None:
+    `credits_limit` is `realestateapi.daily_credits`, for the scraper to compare with; a reload may set it.
+    """
+
+    def __init__(self, views: Views, *, credits_limit: int) -> None:
+        self.credits_limit = credits_limit
         self._views = views
         self._asked_at = float("-inf")
         self._last: QueueDepth | None = None
@@ -31,20 +36,25 @@ class DepthGauge:
             self._last = None
             return
         try:
-            self._last = _depth(await self._views.stats())
+            stats, oldest_s = await self._views.stats(), await self._views.oldest_waiting_s()
+            self._last = _depth(stats, oldest_s, await self._views.credits_today(), self.credits_limit)
         except StoreUnavailable:
             self._last = None
             raise
 
 
-def _depth(stats: Stats) -> QueueDepth:
+def _depth(stats: Stats, oldest_s: Mapping[Lane, float], credits_today: int, credits_limit: int) -> QueueDepth:
     paused: dict[str, int] = {}
     for name, provider in stats.providers.items():
         if provider.paused:
             paused[provider_label(name)] = paused.get(provider_label(name), 0) + 1
     return QueueDepth(
         {(lane, state): stats.lanes[lane.value][state.value] for lane in Lane for state in JobState},
-        stats.oldest_waiting_seconds or 0.0,
+        oldest_s,
         stats.paused is not None,
         paused,
+        credits_today,
+        credits_limit,
+        stats.totals["unknown_purchases"],
+        {reason: stats.totals.get(f"reason:{reason.value}", 0) for reason in Reason},
     )

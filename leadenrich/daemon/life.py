@@ -122,7 +122,8 @@ async def _run(
     if "worker" in halves and not connection.embedded:
         await refuse_rival(queue, lease_s=config.queue.lease)
     report, switches = Reporter(metrics), Switches(connection, queue.keys)
-    store_look, depth = StoreLook(connection, switches, health), DepthGauge(Views(connection, queue.keys))
+    store_look = StoreLook(connection, switches, health)
+    depth = DepthGauge(Views(connection, queue.keys), credits_limit=config.realestateapi.daily_credits)
     health.look = store_look.refresh
     _observe(connection, queue, metrics, store_look, depth)
     async with AsyncExitStack() as stack:
@@ -192,7 +193,7 @@ def _observe(connection: Connection, queue: Queue, metrics: Metrics, store_look:
         metrics.redis_errors.inc()
         store_look.doubt()
 
-    connection.on_script = lambda verb, seconds: metrics.redis_seconds.labels(verb=verb).observe(seconds)
+    connection.on_script = metrics.script
     connection.on_error = on_error
     queue.on_batch = metrics.enqueue_batch_jobs.observe
     metrics.watch_queue(depth.shown)

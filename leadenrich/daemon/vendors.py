@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -66,37 +65,30 @@ class Vendors:
         await self.ghl.close()
 
 
-class TimedPace:
-    """A turnstile whose waits are measured."""
-
-    def __init__(self, pace: Turnstile, waited: Callable[[float], None]) -> None:
-        self._pace = pace
-        self._waited = waited
-
-    async def take(self) -> None:
-        began = time.monotonic()
-        await self._pace.take()
-        self._waited(time.monotonic() - began)
-
-
 def open_vendors(
-    config: Config, connection: Connection, queue: Queue, *, metrics: Metrics, clock: Clock, full_since: float
+    config: Config,
+    connection: Connection,
+    queue: Queue,
+    *,
+    metrics: Metrics,
+    clock: Clock,
+    full_since: float,
+    remember: bool = True,
 ) -> Vendors:
-    """Builds the clients; nothing is connected yet. `full_since` see Pace. Raises: SettingFaults."""
+    """Builds the clients; nothing is connected yet. `full_since` see Pace, `remember` Sightings. Raises: SettingFaults."""
     pace: Turnstile = Pace(config.worker.rate_per_second, full_since=full_since)
     if config.worker.rate_scope == "shared":
         pace = SharedPace(connection, "realestateapi", config.worker.rate_per_second)
-    timed = TimedPace(pace, lambda seconds: metrics.limiter_wait("realestateapi", seconds))
 
-    def on_call(provider: str, endpoint: str, status: int | None, seconds: float) -> None:
-        metrics.provider_call(provider, endpoint, "error" if status is None else status, seconds)
+    def on_call(provider: str, endpoint: str, status: int | None, seconds: float, waited_s: float | None) -> None:
+        metrics.provider_call(provider, endpoint, status, seconds, waited_s)
         log.debug("provider_call", provider=provider, endpoint=endpoint, status=status, seconds=round(seconds, 3))
 
     private = config.server.allow_private_upstreams
     rea = RealEstateApi(
         config.realestateapi,
         now_ms=now_ms,
-        paces=(timed,),
+        paces=(pace,),
         on_call=on_call,
         full_since=full_since,
         allow_private=private,
@@ -112,7 +104,7 @@ def open_vendors(
         on_credit=metrics.credits.inc,
         on_cached=metrics.cache_hits.inc,
     )
-    sightings = Sightings(connection, queue.keys)
+    sightings = Sightings(connection, queue.keys, remember=remember)
     pipeline = Pipeline(
         ghl,
         purchases,

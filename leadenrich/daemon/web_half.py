@@ -24,7 +24,7 @@ from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.job_list import JobList
 from leadenrich.store.queue import Queue, Receipt, Submission
 from leadenrich.store.spool import open_spool
-from leadenrich.store.spool_file import SpoolRefused
+from leadenrich.store.spool_file import SPOOL_BYTES_MAX, SpoolRefused
 from leadenrich.store.switches import Switches
 from leadenrich.store.views import Views
 from leadenrich.telemetry.health import HalfReport, Health, HealthReport
@@ -118,7 +118,7 @@ async def _open_intake(path: Path, queue: Queue, metrics: Metrics, report: Repor
     try:
         async with open_spool(path) as spool:
             intake = SpoolingIntake(queue, spool, on_handed_on=lambda lead, receipt: _tell_late(report, lead, receipt))
-            metrics.watch_spool(lambda: spool.leads, lambda: spool.bytes)
+            metrics.watch_spool(lambda: spool.leads, lambda: spool.bytes, limit=SPOOL_BYTES_MAX)
             # Not in a TaskGroup, which would wrap what ends the daemon: CannotListen has its own exit status.
             drain = asyncio.create_task(intake.drain(), name="spool")
             try:

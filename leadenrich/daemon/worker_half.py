@@ -69,7 +69,6 @@ class WorkerHalf:
             limit_s=run_limit_s(config),
             patience_s=config.queue.lease,
             report=report,
-            on_unknown=metrics.unknown_purchases.inc,
         )
         self.pool = Pool(
             queue,

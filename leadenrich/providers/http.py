@@ -31,10 +31,10 @@ IDLE_S: Final = 4.0  # shorter than servers keep a quiet connection, so we seldo
 USER_AGENT: Final = f"leadenrich/{__version__}"
 
 Gate: TypeAlias = Callable[[], Awaitable[None]]
-OnCall: TypeAlias = Callable[[str, str, int | None, float], None]
+OnCall: TypeAlias = Callable[[str, str, int | None, float, float | None], None]
 
 
-def ignore_call(provider: str, endpoint: str, status: int | None, seconds: float) -> None:
+def ignore_call(provider: str, endpoint: str, status: int | None, seconds: float, waited_s: float | None) -> None:
     """The observer that looks away."""
 
 
@@ -119,7 +119,8 @@ class HttpClient:
     """One session for one provider. Opens at the first call; `close` it, or use it with `async with`.
 
     `timeout_s` is a call's whole time. `on_call` hears of each call: provider, endpoint, status (None: no answer),
-    seconds without the wait at the gate. `allow_private`: the name may lead to a private address.
+    seconds without the wait at the gate, and those of that wait (None: no gate). `allow_private`: the name may lead to
+    a private address.
     """
 
     def __init__(
@@ -161,7 +162,9 @@ class HttpClient:
             raise _trouble(error, request.provider, sent=turn.sent, timeout_s=self._timeout_s) from None
         finally:
             if not turn.at_gate:  # refused or cancelled there, it was no call
-                self._on_call(request.provider, request.endpoint, status, time.monotonic() - began - turn.waited_s)
+                seconds = time.monotonic() - began - turn.waited_s
+                waited_s = None if request.gate is None else turn.waited_s
+                self._on_call(request.provider, request.endpoint, status, seconds, waited_s)
 
     async def _send(self, request: Request, turn: _Turn) -> Answer:
         try:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from redis.asyncio.client import Pipeline
 
-from leadenrich.core.job import JobState, Lane
+from leadenrich.core.job import JobState, Lane, Reason
 from leadenrich.core.times import iso
 from leadenrich.store.connection import Connection
 from leadenrich.store.job_list import BadCursor, JobList, JobPage, JobQuery
@@ -61,24 +62,47 @@ class Views:
         return await self._list.page(query)
 
     async def stats(self) -> Stats:
-        keys = self._keys
-        day = datetime.now(UTC).date().isoformat()
         pipeline = self._connection.pipeline()
-        pipeline.hgetall(keys.counts)
-        for lane in (keys.suspects, keys.wait_live, keys.wait_bulk):
-            pipeline.lindex(lane, 0)
+        pipeline.hgetall(self._keys.counts)
+        self._ask_heads(pipeline)
         counts, *heads = await self._connection.flush(pipeline)
-        credits = await self._connection.execute("GET", credits_key("realestateapi", day))
+        credits = await self.credits_today()
         pauses = await self._switches.all()
         finished = await self._finished_within(60)
+        ages = await self._ages(heads)
         return Stats(
             lanes=_lanes(counts),
-            oldest_waiting_seconds=await self._oldest_s([head.decode() for head in heads if head]),
+            oldest_waiting_seconds=max(ages.values(), default=None),
             rates={"finished_per_minute": float(finished)},
-            providers=self._providers(pauses, int(credits or 0)),
+            providers=self._providers(pauses, credits),
             totals=_totals(counts),
             paused=pauses[""].reason if "" in pauses else None,
         )
+
+    async def credits_today(self) -> int:
+        """RealEstateAPI credits since 00:00 UTC, of every queue on this Redis."""
+        day = datetime.now(UTC).date().isoformat()
+        return int(await self._connection.execute("GET", credits_key("realestateapi", day)) or 0)
+
+    async def oldest_waiting_s(self) -> dict[Lane, float]:
+        """Seconds since the creation of each lane's oldest waiting job; a lane where nothing waits is absent."""
+        pipeline = self._connection.pipeline()
+        self._ask_heads(pipeline)
+        return await self._ages(await self._connection.flush(pipeline))
+
+    async def last_ended(self, most: int) -> list[Reason | None]:
+        """How the last jobs that are kept ended, the newest first: None succeeded, else why not."""
+        pipeline = self._connection.pipeline()
+        for ended in (self._keys.done, self._keys.dead):
+            pipeline.zrange(ended, -most, -1, withscores=True)
+        succeeded, failed = await self._connection.flush(pipeline)
+        newest = sorted([(at, b"") for _, at in succeeded] + [(at, job_id) for job_id, at in failed], reverse=True)
+        ends = [job_id.decode() for _, job_id in newest[:most]]
+        pipeline = self._connection.pipeline()
+        for job_id in filter(None, ends):
+            pipeline.hget(self._keys.job(job_id), "reason")
+        reasons = iter(await self._connection.flush(pipeline) if any(ends) else ())
+        return [_reason(next(reasons)) if job_id else None for job_id in ends]
 
     def _providers(self, pauses: dict[str, Any], credits: int) -> dict[str, ProviderView]:
         names = [*self._rates, *(name for name in pauses if name and name not in self._rates)]
@@ -100,12 +124,25 @@ class Views:
         pipeline.zcount(self._keys.dead, since, "+inf")
         return sum(await self._connection.flush(pipeline))
 
-    async def _oldest_s(self, ids: Sequence[str]) -> float | None:
+    def _ask_heads(self, pipeline: Pipeline) -> None:
+        for waiting in (self._keys.suspects, self._keys.wait_live, self._keys.wait_bulk):
+            pipeline.lindex(waiting, 0)
+
+    async def _ages(self, heads: Sequence[bytes | None]) -> dict[Lane, float]:
         pipeline = self._connection.pipeline()
-        for job_id in ids:
-            pipeline.hget(self._keys.job(job_id), "created")
-        created = [int(value) for value in await self._connection.flush(pipeline) if value] if ids else []
-        return round(max(0.0, datetime.now(UTC).timestamp() - min(created) / 1000), 3) if created else None
+        for head in filter(None, heads):
+            pipeline.hmget(self._keys.job(head.decode()), "lane", "created", "state")
+        now, ages = datetime.now(UTC).timestamp(), dict[Lane, float]()
+        for lane, created, state in await self._connection.flush(pipeline) if any(heads) else ():
+            if state == b"QUEUED":  # else it was cancelled and stays until a claim passes over it
+                age = round(max(0.0, now - int(created) / 1000), 3)
+                ages[Lane(lane.decode())] = max(age, ages.get(Lane(lane.decode()), 0.0))
+        return ages
+
+
+def _reason(value: bytes | None) -> Reason:
+    """A job that was removed between two looks had one that nobody can tell any more."""
+    return Reason(value.decode()) if value else Reason.INTERNAL_ERROR
 
 
 def _lanes(counts: dict[bytes, bytes]) -> dict[str, dict[str, int]]:

@@ -53,12 +53,10 @@ class Runner:
         limit_s: float,
         patience_s: float,
         report: Callable[..., None],
-        on_unknown: Callable[[], None] = lambda: None,
         rng: Random | None = None,
     ) -> None:
         self._queue = queue
         self.handler = handler  # a reload puts another one here
-        self._on_unknown = on_unknown
         self._outages = outages
         self._policy = policy
         self._limit_s = limit_s
@@ -73,7 +71,7 @@ class Runner:
         """
         started = time.monotonic()
         self._report(Event.STARTED, claim, waited_s=round(time.time() - claim.created_ms / 1000, 3), alone=claim.alone)
-        steps = JobSteps(self._queue, claim, patience_s=self._patience_s, on_unknown=self._on_unknown)
+        steps = JobSteps(self._queue, claim, patience_s=self._patience_s)
         try:
             ending, provider = await self._attempt(claim, steps)
             on_ran(ending)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 from leadenrich.core.job import Claim, StepRecord
@@ -15,13 +14,10 @@ from leadenrich.worker.patience import patiently
 class JobSteps:
     """`patience_s` is how long a result waits for Redis to come back: about a lease, then the job is not ours."""
 
-    def __init__(
-        self, queue: Queue, claim: Claim, *, patience_s: float, on_unknown: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, queue: Queue, claim: Claim, *, patience_s: float) -> None:
         self._queue = queue
         self._claim = claim
         self._patience_s = patience_s
-        self._on_unknown = on_unknown
         self._known = dict(claim.steps)
         self.looked_up = False  # whether the property provider itself answered this run: a cached record proves nothing
 
@@ -45,9 +41,6 @@ class JobSteps:
         self._know(await self._patiently(name, result=result, cached=cached, credits=credits, paid=_costs(name)))
 
     def _know(self, record: StepRecord) -> None:
-        before = self._known.get(record.name)
-        if record.unknown > (before.unknown if before else 0):
-            self._on_unknown()
         self._known[record.name] = record
 
     async def _patiently(self, name: str, **members: Any) -> StepRecord:

@@ -267,7 +267,7 @@ async def test_the_gate_opens_after_the_connection_and_right_before_the_request(
 
 
 async def test_the_wait_at_the_gate_is_not_the_vendors(wire, connect):
-    """Neither the time limit nor the metrics count it."""
+    """Neither the time limit nor the vendor's seconds count it; it is told apart."""
     calls = []
 
     async def gate():
@@ -275,9 +275,12 @@ async def test_the_wait_at_the_gate_is_not_the_vendors(wire, connect):
 
     client = connect(wire.url, timeout_s=0.5, on_call=lambda *call: calls.append(call))
     assert (await client.call(a_request(gate=gate))).status == 200
-    [(provider, endpoint, status, seconds)] = calls
+    await client.call(a_request())
+    [(provider, endpoint, status, seconds, waited_s), (*_, none_waited)] = calls
     assert (provider, endpoint, status) == ("vendor", "path", 200)
     assert seconds < 0.4
+    assert waited_s == pytest.approx(0.7, abs=0.2)
+    assert none_waited is None
 
 
 async def test_after_the_gate_the_time_runs_on(wire, connect):

@@ -280,6 +280,31 @@ async def test_the_oldest_waiting_lead_is_known(desk: Desk) -> None:
     assert 89 < oldest < 100
 
 
+async def test_each_lane_tells_how_long_its_oldest_lead_waits(desk: Desk) -> None:
+    assert await desk.views.oldest_waiting_s() == {}
+    now = await desk.time_ms()
+    for contact, lane, age_s in (("c1", Lane.BULK, 90), ("c2", Lane.LIVE, 60), ("c3", Lane.LIVE, 10)):
+        job_id = await desk.new(contact, lane=lane)
+        await desk.connection.execute("HSET", desk.keys.job(job_id), "created", now - age_s * 1000)
+    found = await desk.views.oldest_waiting_s()
+    assert found == {Lane.BULK: pytest.approx(90, abs=5), Lane.LIVE: pytest.approx(60, abs=5)}
+
+
+async def test_how_the_last_leads_ended_is_told_newest_first(desk: Desk) -> None:
+    assert await desk.views.last_ended(5) == []
+    for number, reason in enumerate([None, Reason.BAD_ADDRESS, None, Reason.STALLED]):
+        await desk.new(f"c{number}")
+        [claim] = await desk.claim()
+        if reason is None:
+            await desk.complete(claim, Outcome.QUALIFIED)
+        else:
+            await desk.bury(claim, reason)
+        for ended in (desk.keys.done, desk.keys.dead):  # Redis' clock may not have moved on since the one before
+            await desk.connection.execute("ZADD", ended, "XX", number, claim.job_id)
+    assert await desk.views.last_ended(9) == [Reason.STALLED, None, Reason.BAD_ADDRESS, None]
+    assert await desk.views.last_ended(2) == [Reason.STALLED, None]
+
+
 async def test_providers_are_shown_with_their_pause_rate_and_credits(desk: Desk) -> None:
     views = Views(desk.connection, desk.keys, rates={"realestateapi": 10.0, "ghl:loc1": 10.0})
     switches = Switches(desk.connection, desk.keys)
