@@ -16,14 +16,22 @@ local now = now_ms()
 local stamp = int(now)
 local words, ended, finishes = {}, {}, {}
 
+-- What the steps told each other goes; when they ran and what they cost stays. Written anew: a hash that once held a
+-- long value keeps the large form.
 local function drop_results(steps)
   count_unknown(steps, now)
-  local results = {}
+  local kept = {}
   for _, field in ipairs(redis.call("HKEYS", steps)) do
-    if string.find(field, ":", 1, true) then results[#results + 1] = field end
+    if not string.find(field, ":", 1, true) then
+      kept[#kept + 1] = field
+      kept[#kept + 1] = redis.call("HGET", steps, field)
+    end
   end
-  if #results > 0 then redis.call("HDEL", steps, unpack(results)) end
-  redis.call("PEXPIRE", steps, retention_ms)
+  redis.call("DEL", steps)
+  if #kept > 0 then
+    redis.call("HSET", steps, unpack(kept))
+    redis.call("PEXPIRE", steps, retention_ms)
+  end
 end
 
 for i = 0, (#ARGV - 3) / 6 - 1 do
