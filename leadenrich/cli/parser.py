@@ -61,6 +61,23 @@ def _setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
 
 
+def _jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "show", "retry", "cancel"))
+    parser.add_argument("ids", nargs="*", metavar="ID", help="jobs by their ids; to show, retry or cancel")
+    parser.add_argument("--state", metavar="STATE", help="QUEUED, PROCESSING, RETRY_SCHEDULED, SUCCEEDED, FAILED_FINAL")
+    parser.add_argument("--lane", metavar="LANE", help="live or bulk")
+    parser.add_argument("--contact", metavar="ID", help="of this contact")
+    parser.add_argument("--location", metavar="ID", help="of this HighLevel location")
+    parser.add_argument("--q", metavar="TEXT", help="a job's or contact's id, or text that is anywhere in the lead")
+    parser.add_argument("--outcome", metavar="NAME", help="the lead's fate, as DISQUALIFIED")
+    parser.add_argument("--reason", metavar="NAME", help="why it failed, as attempts_exhausted")
+    parser.add_argument("--since", metavar="TIME", help="created then or later: 2026-11-24, 2026-11-24T15:04Z")
+    parser.add_argument("--until", metavar="TIME", help="created before then")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="most jobs (to list: 50; to act on: all)")
+    parser.add_argument("--yes", action="store_true", help="retry and cancel many without asking, for scripts")
+    parser.add_argument("--json", action="store_true", help="for scripts: a job a line, or what came of it")
+
+
 def _queue(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("status", "pause", "resume"))
     parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
@@ -117,6 +134,27 @@ COMMANDS: Final = (
         "create the custom fields that the mapping needs in HighLevel",
         "leadenrich setup --location ve9EPM428h8vShlRW1KT",
         _setup,
+    ),
+    Command(
+        "jobs",
+        "leadenrich.cli.jobs",
+        "what became of a lead; run failed jobs again, end waiting ones: one, or all that fit a filter",
+        "leadenrich jobs retry --reason attempts_exhausted --since 2026-11-24 --yes",
+        _jobs,
+    ),
+    Command(
+        "queue",
+        "leadenrich.cli.queue",
+        "how much waits; stop and start taking jobs, for every daemon on the queue",
+        "leadenrich queue pause --reason clean-up",
+        _queue,
+    ),
+    Command(
+        "providers",
+        "leadenrich.cli.providers",
+        "who is paused and why; stop and start calls to a vendor",
+        "leadenrich providers resume realestateapi",
+        _providers,
     ),
     Command(
         "queue",

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from leadenrich.cli.configuration import mapping_of, refuse, usable
 from leadenrich.cli.loop import run_loop
+from leadenrich.cli.question import agreed
 from leadenrich.cli.status import DONE, FAILED
 from leadenrich.config import Config, Fault
 from leadenrich.core.errors import Trouble
@@ -43,7 +44,7 @@ async def _set_up(config: Config, locations: list[str], *, yes: bool) -> int:
         missing = sum(len(plan.missing) for plan in plans)
         if not missing:
             return FAILED if any(plan.misfits for plan in plans) else DONE
-        if not yes and not _agreed(missing):
+        if not agreed(f"Create {missing} custom fields?", yes=yes):
             print("Nothing was created.")
             return DONE
         for plan in plans:
@@ -67,10 +68,3 @@ def _print(console: Console, plan: FieldPlan) -> None:
             f'field there, or set mapping.{entry.key}.data_type = "{field.data_type}".',
             highlight=False,
         )
-
-
-def _agreed(missing: int) -> bool:
-    if not sys.stdin.isatty():
-        print("leadenrich: not a terminal, so nothing can be asked: add --yes to create them", file=sys.stderr)
-        return False
-    return input(f"Create {missing} custom fields? [y/N] ").strip().casefold() in ("y", "yes")

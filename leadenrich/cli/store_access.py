@@ -18,13 +18,14 @@ from leadenrich.cli.status import FAILED, NO_REDIS
 from leadenrich.config import Config, LogSettings, secret_values, without_password
 from leadenrich.providers.ghl import provider_name
 from leadenrich.store.audit import Actor, Audit
-from leadenrich.store.connection import open_redis
+from leadenrich.store.connection import Connection, open_redis
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
 from leadenrich.store.interventions import Controls
 from leadenrich.store.schema import Keys
 from leadenrich.store.switches import Switches
 from leadenrich.store.views import Views
 from leadenrich.telemetry.logs import configure
+from leadenrich.telemetry.redaction import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,13 @@ class Store:
     """What commands read and switch."""
 
     config: Config
+    connection: Connection
     controls: Controls
     views: Views
+
+    def clean(self, text: str) -> str:
+        """What others wrote, as one line for a terminal: no control characters, and none of our secrets."""
+        return " ".join(Redactor(secret_values(self.config)).text(text, personal=False).split())
 
 
 def with_store(args: argparse.Namespace, act: Callable[[Store], Awaitable[int]]) -> int:
@@ -44,7 +50,7 @@ def with_store(args: argparse.Namespace, act: Callable[[Store], Awaitable[int]])
         return FAILED
 
     async def run() -> int:
-        async with _open(config) as store:
+        async with open_store(config) as store:
             return await act(store)
 
     try:
@@ -55,7 +61,8 @@ def with_store(args: argparse.Namespace, act: Callable[[Store], Awaitable[int]])
 
 
 @asynccontextmanager
-async def _open(config: Config) -> AsyncIterator[Store]:
+async def open_store(config: Config) -> AsyncIterator[Store]:
+    """Raises: StoreUnavailable, StoreRefused."""
     # The answer is the output; what Redis' settings can cost is the daemon's and the doctor's to tell.
     configure(LogSettings(level="error"), secrets=secret_values(config))
     async with open_redis(replace(config.redis, allow_volatile=True)) as connection:
@@ -63,7 +70,7 @@ async def _open(config: Config) -> AsyncIterator[Store]:
         rates = {"realestateapi": config.realestateapi.rate_per_second}
         rates |= {provider_name(place.id): config.ghl.requests_per_10s / 10 for place in config.ghl.locations}
         controls = Controls(Switches(connection, keys), Audit(connection, keys), rates)
-        yield Store(config, controls, Views(connection, keys, rates=rates))
+        yield Store(config, connection, controls, Views(connection, keys, rates=rates))
 
 
 def whoever() -> Actor:

@@ -1,0 +1,156 @@
+"""Jobs on a terminal: a table of many, the story of one. On a pipe the table is tab-separated, for grep and cut."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from leadenrich.core.job import JobState
+from leadenrich.store.job_view import AttemptView, JobView, StepView
+from leadenrich.web.shown import EntryShown, JobShown, shown
+from leadenrich.web.story import age, clock, headline, told, took
+
+Clean: TypeAlias = Callable[[str], str]
+
+STYLES: Final = {
+    JobState.SUCCEEDED.value: "green", JobState.FAILED_FINAL.value: "yellow",
+    JobState.PROCESSING.value: "cyan", JobState.RETRY_SCHEDULED.value: "magenta",
+}  # fmt: skip
+_COLUMNS: Final = ("id", "state", "outcome", "contact", "address", "tries", "age")
+PIPE_WIDTH: Final = 160
+_ADDRESS_SIGNS: Final = 28
+
+
+def console() -> Console:
+    """Of stdout, as it is now; NO_COLOR is honoured, and an id is no number to be coloured. A pipe has room."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(file=sys.stdout, width=width, no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+
+
+def print_jobs(jobs: Sequence[JobView], clean: Clean) -> None:
+    if not sys.stdout.isatty():
+        for job in jobs:
+            print(*_cells(job, clean), sep="\t")
+        return
+    if not jobs:
+        print("No job fits.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in _COLUMNS:  # an id is there to be copied
+        table.add_column(
+            name, no_wrap=name in ("id", "state", "contact"), overflow="ellipsis" if name == "address" else "fold"
+        )
+    for job in jobs:
+        job_id, state, *rest = _cells(job, clean)
+        table.add_row(Text(job_id), Text(state, STYLES.get(state, "")), *map(Text, rest))
+    console().print(table)
+
+
+def _cells(job: JobView, clean: Clean) -> list[str]:
+    old_s = (datetime.now(UTC) - datetime.fromisoformat(job.created_at)).total_seconds()
+    came_to = " ".join(part for part in (job.outcome, job.reason) if part)
+    address = clean(shown(job, JobShown).address)
+    short = address if len(address) <= _ADDRESS_SIGNS else f"{address[: _ADDRESS_SIGNS - 1]}…"
+    tries = f"{job.attempts_made}/{job.max_attempts}"
+    return [job.id, job.state, came_to, clean(job.contact_id), short, tries, age(max(0.0, old_s))]
+
+
+def print_job(job: JobView, clean: Clean) -> None:
+    """A sentence first; then the facts, what happened, the runs, the steps and what they cost, the error."""
+    out, seen = console(), shown(job, JobShown)
+    out.print(Text(clean(headline(seen)), f"bold {STYLES.get(job.state, '')}".strip()))
+    out.print(_facts(seen, clean))
+    _section(out, "What happened (UTC)", _timeline(seen.timeline, clean))
+    _section(out, "Runs", _runs(job.attempts, clean))
+    _section(out, "Steps", _steps(job.steps))
+    error = next((entry for entry in reversed(seen.timeline) if entry.error or entry.trace), None)
+    if error is not None:
+        lines = f"{error.error}\n{error.trace}".rstrip().splitlines()
+        _section(out, "Last error", Text("\n".join(_indented(line, clean) for line in lines)))
+
+
+def _section(out: Console, name: str, content: Table | Text | None) -> None:
+    if content is not None:
+        out.print()
+        out.print(Text(name, "bold"))
+        out.print(Padding(content, (0, 0, 0, 2)))
+
+
+def _indented(line: str, clean: Clean) -> str:
+    return " " * (len(line) - len(line.lstrip())) + clean(line)
+
+
+def _grid() -> Table:
+    return Table.grid(padding=(0, 2))
+
+
+def _facts(job: JobShown, clean: Clean) -> Table:
+    ended = job.state in (JobState.SUCCEEDED, JobState.FAILED_FINAL)
+    facts = {
+        "job": job.id,
+        "state": job.state,
+        "outcome": job.outcome,
+        "reason": job.reason,
+        "rules": ", ".join(job.disqualified_by),
+        "contact": clean(job.contact_id),
+        "location": clean(job.location_id),
+        "name": clean(job.title) if job.title != job.contact_id else "",
+        "address": clean(job.address),
+        "lane": job.lane,
+        "tries": f"{job.attempts_made} of {job.max_attempts}",
+        "stalls": str(job.stalled_count or ""),
+        "came in": clock(job.created_at),
+        "ended": clock(job.finished_at) if job.finished_at else "",
+        "next try": clock(job.next_attempt_at) if job.next_attempt_at and not ended else "",
+    }
+    table = _grid()
+    for name, value in facts.items():
+        if value:
+            table.add_row(Text(name, "dim"), Text(value))
+    return table
+
+
+def _timeline(entries: Sequence[EntryShown], clean: Clean) -> Table:
+    table = _grid()
+    for entry in entries:
+        table.add_row(clock(entry.time).removesuffix(" UTC"), Text(entry.event), Text(clean(told(entry))))
+    return table
+
+
+def _runs(runs: Sequence[AttemptView], clean: Clean) -> Table | None:
+    table = _grid()
+    for run in runs:
+        ended = f"{run.result} after {run.seconds:.1f} s" if run.result and run.seconds is not None else "runs"
+        whose = f"{run.provider} {run.status or ''}".strip()
+        table.add_row(
+            f"try {run.number}",
+            clock(run.started_at).removesuffix(" UTC"),
+            ended,
+            Text(whose),
+            Text(f"by {clean(run.by)}"),
+        )
+    return table if runs else None
+
+
+def _steps(steps: Sequence[StepView]) -> Table | None:
+    table = _grid()
+    for step in steps:
+        table.add_row(Text(step.name), took(step.started_at, step.ended_at), ", ".join(_bought(step)))
+    return table if steps else None
+
+
+def _bought(step: StepView) -> Iterator[str]:
+    if step.cached:
+        yield "from the cache, no credit"
+    elif step.credits:
+        yield f"bought for {step.credits} credit{'' if step.credits == 1 else 's'}"
+    if step.unknown:
+        yield f"{step.unknown} cut off, charged or not"

@@ -1,0 +1,150 @@
+"""`leadenrich jobs`: looked at and acted on as by the API, told to people and to programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from queue_desk import Desk
+from shell import Shell
+
+from leadenrich.cli.parser import COMMANDS
+from leadenrich.core.job import Lane, Reason
+from leadenrich.store.audit import Audit
+
+
+def failed(count: int, reason: Reason = Reason.ATTEMPTS_EXHAUSTED):
+    """That many failed jobs; their ids, the oldest first."""
+
+    async def act(desk: Desk) -> list[str]:
+        for number in range(count):
+            await desk.new(f"{reason}{number}")
+        claims = await desk.claim(count)
+        for claim in claims:
+            await desk.bury(claim, reason)
+        return [claim.job_id for claim in claims]
+
+    return act
+
+
+def waiting(*contacts: str, lane: Lane = Lane.LIVE):
+    async def act(desk: Desk) -> list[str]:
+        return [await desk.new(contact, lane=lane) for contact in contacts]
+
+    return act
+
+
+def states(shell: Shell) -> dict[str, str]:
+    jobs = [json.loads(line) for line in shell.done("jobs", "list", "--limit", "500", "--json").lines]
+    return {job["id"]: job["state"] for job in jobs}
+
+
+def test_a_list_is_filtered_and_says_when_there_is_more(shell: Shell) -> None:
+    shell.desk(failed(3))
+    [bulk] = shell.desk(waiting("a-contact", lane=Lane.BULK))
+    [line] = shell.done("jobs", "list", "--lane", "bulk").lines
+    assert line.split("\t")[:6] == [bulk, "QUEUED", "", "a-contact", "742 Evergreen Ter, Springfi…", "0/3"]
+    part = shell.done("jobs", "list", "--state", "FAILED_FINAL", "--limit", "2")
+    assert [line.split("\t")[2] for line in part.lines] == ["attempts_exhausted"] * 2
+    assert "there are more than these 2" in part.err
+    whole = shell.done("jobs", "list", "--reason", "attempts_exhausted", "--since", "2020-01-01", "--limit", "3")
+    assert (len(whole.lines), whole.err) == (3, "")
+    assert shell.done("jobs", "list", "--until", "2020-01-01T00:00Z").lines == []
+    assert len(states(shell)) == 4
+
+
+def test_a_job_is_told_in_a_sentence_and_whole(shell: Shell) -> None:
+    [job_id] = shell.desk(failed(1))
+    told = shell.done("jobs", "show", job_id)
+    assert told.lines[0].startswith("Not enriched: the last try failed too (no). Ended at ")
+    said = " ".join(told.out.split())
+    for part in (
+        f"job {job_id}",
+        "reason attempts_exhausted",
+        "tries 1 of 3",
+        "started try 1 began",
+        "Last error no trace",
+    ):
+        assert part in said
+    assert json.loads(shell.done("jobs", "show", job_id, "--json").out)["id"] == job_id
+    missing = shell.run("jobs", "show", "nobody", job_id)
+    assert (missing.status, missing.lines[0]) == (1, told.lines[0])
+    assert missing.err == "leadenrich: nobody: there is no such job; finished ones are kept for a while only\n"
+
+
+def test_what_a_lead_carries_does_not_write_on_the_terminal(shell: Shell) -> None:
+    async def act(desk: Desk) -> str:
+        return await desk.new("c1", "1 \x1b]0;owned\x07 [red]St", name="Eve\x1b[2J\nforged line")
+
+    job_id = shell.desk(act)
+    for words in (["list"], ["show", job_id]):
+        told = shell.done("jobs", *words).out
+        assert "\x1b" not in told
+        assert "\nforged" not in told
+    assert "[red]St" in told
+
+
+def test_one_is_run_again_and_one_cancelled_each_in_the_audit_log(shell: Shell) -> None:
+    [tired] = shell.desk(failed(1))
+    [queued] = shell.desk(waiting("c9"))
+    assert shell.done("jobs", "retry", tired).out == "1 run again.\n"
+    assert shell.done("jobs", "cancel", queued).out == "1 cancelled.\n"
+    assert states(shell) == {tired: "QUEUED", queued: "FAILED_FINAL"}
+    wrong = shell.run("jobs", "cancel", queued, "nobody", "--json")
+    assert (wrong.status, json.loads(wrong.out)) == (1, {"matched": 2, "done": 0, "skipped": 2})
+    assert "only a job that waits" in wrong.err
+    assert "there is no such job" in wrong.err
+
+    async def audit(desk: Desk) -> list[tuple[str, str, str]]:
+        entries = (await Audit(desk.connection, desk.keys).read()).entries
+        return [(entry.role, entry.action, entry.target) for entry in entries]
+
+    assert shell.desk(audit) == [("cli", "cancel", f"job:{queued}"), ("cli", "retry", f"job:{tired}")]
+
+
+def test_many_are_counted_asked_for_and_done_in_parts(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leadenrich.cli.jobs.BATCH", 20)
+    tired, stalled = shell.desk(failed(45)), shell.desk(failed(2, Reason.STALLED))
+    asked = shell.run("jobs", "retry", "--reason", "attempts_exhausted")
+    assert (asked.status, asked.out) == (1, "")
+    assert asked.err.startswith(
+        "leadenrich: Run 45 failed jobs again? Not a terminal, so nothing can be asked: add --yes"
+    )
+    assert set(states(shell).values()) == {"FAILED_FINAL"}
+    done = shell.done("jobs", "retry", "--reason", "attempts_exhausted", "--yes")
+    assert (done.out, done.err.split("\n")[:2]) == ("45 run again.\n", ["20 of 45", "40 of 45"])
+    assert {job_id for job_id, state in states(shell).items() if state == "QUEUED"} == set(tired)
+    ended = shell.done("jobs", "cancel", "--state", "QUEUED", "--limit", "30", "--yes", "--json")
+    assert json.loads(ended.out) == {"matched": 30, "done": 30, "skipped": 0}
+    assert sum(state == "QUEUED" for state in states(shell).values()) == 15
+    assert states(shell)[stalled[0]] == "FAILED_FINAL"
+    assert shell.done("jobs", "retry", "--reason", "bad_address").out == "No job fits.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["retry"], "name the jobs by their ids, or say which by a filter (--state, "),
+        (["cancel", "some-id", "--lane", "bulk"], "one of both"),
+        (["show"], "name the jobs by their ids"),
+        (["list", "some-id"], "leadenrich jobs show ID"),
+        (["list", "--state", "DONE"], "--state DONE: must be one of QUEUED, PROCESSING, RETRY_SCHEDULED, "),
+        (["retry", "--state", "QUEUED"], "--state QUEUED: must be one of FAILED_FINAL"),
+        (["cancel", "--state", "SUCCEEDED"], "must be one of QUEUED, RETRY_SCHEDULED"),
+        (["list", "--since", "yesterday"], "--since yesterday: must be a date or a time, as 2026-11-24"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_cannot_be_meant_is_refused_before_redis_is_asked(words: list[str], says: str, shell: Shell) -> None:
+    shell.config.write_text('[redis]\nurl = "redis://127.0.0.1:1/0"\n')
+    told = shell.run("jobs", *words)
+    assert (told.status, told.out) == (2, "")
+    assert told.err.startswith(f"leadenrich: jobs {words[0]}: ")
+    assert says in told.err
+
+
+def test_the_example_of_its_help_works(shell: Shell) -> None:
+    tired = shell.desk(failed(2))
+    [example] = [command.example for command in COMMANDS if command.name == "jobs"]
+    assert shell.done(*example.split()[1:]).out == "2 run again.\n"
+    assert states(shell) == dict.fromkeys(tired, "QUEUED")
