@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from leadenrich.core.lead import EventKind, FieldValue, Json, Lead, PostalAddress
+from leadenrich.core.text import ID as ID, clean as clean
 from leadenrich.web.problems import Refused
 
 T = TypeVar("T")
@@ -175,21 +176,6 @@ def workflow_lead(
         tags=None if told is None else _tags(told),
         workflow_id=clean(event.workflow_id or (event.workflow.id if event.workflow else None)),
     )
-
-
-_BREAKS: Final = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"
-_CONTROLS: Final[dict[int, str | None]] = {
-    code: " " if chr(code) in _BREAKS else None for code in (*range(0x20), *range(0x7F, 0xA0))
-}
-
-
-def clean(text: str | None) -> str:
-    """Without NUL and the other C0 and C1 control characters; what breaks a line becomes a space."""
-    told = text or ""
-    return (told if told.isprintable() else told.translate(_CONTROLS)).strip()  # no control character is printable
-
-
-ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
 
 
 def an_id(text: str | None, what: str) -> str:
