@@ -36,6 +36,7 @@ from leadenrich.providers.ghl_shapes import (
 from leadenrich.providers.http import HttpClient, OnCall, Request, ignore_call
 
 PAGE_SIZE: Final = 100
+_NEWEST_FIRST: Final[dict[str, Json]] = {"field": "dateAdded", "direction": "desc"}
 _NO_CONTACT = re.compile(r"\bcontact\b.*\bnot found\b", re.IGNORECASE)
 
 
@@ -55,7 +56,7 @@ class _Account:
 class Ghl:
     """The Crm, for all configured locations. `now_ms` is wall-clock time, epoch milliseconds.
 
-    `allow_private` see HttpClient.
+    `allow_private` see HttpClient; `share` is how much of each location's limit may be used, the rest is for others.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Ghl:
         on_call: OnCall = ignore_call,
         clock: Callable[[], float] = time.monotonic,
         allow_private: bool = False,
+        share: float = 1.0,
     ) -> None:
         self._version = settings.api_version
         self._value_name = "fieldValue" if settings.api_version == "v3" else "field_value"
@@ -77,7 +79,7 @@ class Ghl:
         def account(location: LocationSettings) -> _Account:
             provider = provider_name(location.id)
             token = location.token.reveal().strip() if location.token else ""
-            limits = LocationLimits(provider, settings.requests_per_10s, now_ms=now_ms, clock=clock)
+            limits = LocationLimits(provider, settings.requests_per_10s, now_ms=now_ms, clock=clock, share=share)
             return _Account(provider, token, limits, asyncio.Lock())
 
         self._accounts = {location.id: account(location) for location in settings.locations}
@@ -108,12 +110,13 @@ class Ghl:
     async def contact_page(
         self, location_id: str, mark: PageMark | None = None, *, page_size: int = PAGE_SIZE
     ) -> ContactPage:
-        """One page of all contacts of a location, `page_size` at most 500; go on with its `next`.
+        """One page of all contacts of a location, the newest first, `page_size` at most 500; go on with its `next`.
 
-        No filters are sent: their grammar is not in the vendor's files, so the caller looks at tags and dates.
+        No filters are sent: their grammar is not in the vendor's files, so the caller looks at tags and dates. Nor is
+        the sort's, which public clients send so; whoever depends on the order looks whether it was kept.
         """
         mark = mark or PageMark(1)
-        body: dict[str, Json] = {"locationId": location_id, "pageLimit": page_size}
+        body: dict[str, Json] = {"locationId": location_id, "pageLimit": page_size, "sort": [_NEWEST_FIRST]}
         if mark.search_after:
             body["searchAfter"] = list(mark.search_after)
         else:

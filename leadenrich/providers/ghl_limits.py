@@ -22,7 +22,7 @@ _EPOCH_MS_MIN: Final = 1_000_000_000_000  # a reset below this (the year 2001) i
 
 
 class LocationLimits:
-    """The pace and the shutter of one location."""
+    """The pace and the shutter of one location. `share` of its limit is ours, the rest is for other programs."""
 
     def __init__(
         self,
@@ -31,10 +31,12 @@ class LocationLimits:
         *,
         now_ms: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
+        share: float = 1.0,
     ) -> None:
         self._provider = provider
         self._now_ms = now_ms
-        self.pace = Pace(_below(requests_per_10s), WINDOW_S, burst=BURST, clock=clock)
+        self._share = share
+        self.pace = Pace(share * _below(requests_per_10s), WINDOW_S, burst=BURST, clock=clock)
         self._shutter = Shutter(provider, now_ms=now_ms, clock=clock)
 
     def check(self) -> None:
@@ -51,7 +53,7 @@ class LocationLimits:
         remaining = whole_number(answer.headers.get("X-RateLimit-Remaining"))
         most = whole_number(answer.headers.get("X-RateLimit-Max"))
         if most:
-            self.pace.cap(_below(most) * WINDOW_S / (_interval_s(answer) or WINDOW_S))
+            self.pace.cap(self._share * _below(most) * WINDOW_S / (_interval_s(answer) or WINDOW_S))
         if whole_number(answer.headers.get("X-RateLimit-Daily-Remaining")) == 0:
             until_ms = self._shutter.close(
                 self._daily_reset_s(answer), f"{self._provider}: the day's calls are used up"
@@ -64,7 +66,7 @@ class LocationLimits:
         else:
             self._shutter.answered()
             if remaining is not None:
-                self.pace.observe(remaining)
+                self.pace.observe(int(self._share * remaining))
             return
         if answer.status == 429:
             raise Throttled(answer.told(), provider=self._provider, until_ms=until_ms)

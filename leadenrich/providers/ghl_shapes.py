@@ -36,10 +36,11 @@ class ListedContact:
 
 @dataclass(frozen=True, slots=True)
 class ContactPage:
-    """One page of a search. `next` is None on the last one."""
+    """One page of a search. `next` is None on the last one; `total` counts all that match, None when untold."""
 
     contacts: tuple[ListedContact, ...]
     next: PageMark | None
+    total: int | None = None
 
 
 def contact_of(data: Mapping[str, Json], *, location_id: str, contact_id: str = "") -> Contact:
@@ -91,11 +92,11 @@ def page_of(body: Mapping[str, Json], *, location_id: str, mark: PageMark, size:
         ListedContact(contact_of(entry, location_id=location_id), _epoch_ms(entry.get("dateAdded"))) for entry in found
     )
     if len(found) < size:
-        return ContactPage(listed, None)
+        return ContactPage(listed, None, _count(body.get("total")))
     after = tuple(items(found[-1].get("searchAfter")))
     # The same mark again would be the same page for ever.
     following = PageMark(mark.page + 1, after)
-    return ContactPage(listed, None if after and after == mark.search_after else following)
+    return ContactPage(listed, None if after and after == mark.search_after else following, _count(body.get("total")))
 
 
 def text(value: Json) -> str:
@@ -111,6 +112,10 @@ def items(value: Json) -> list[Json]:
 
 def objects(value: Json) -> Iterator[dict[str, Json]]:
     return (item for item in items(value) if isinstance(item, dict))
+
+
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _epoch_ms(value: Json) -> int | None:

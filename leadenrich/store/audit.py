@@ -22,7 +22,7 @@ from leadenrich.store.schema import Keys
 AUDIT_ENTRIES: Final = 10_000
 PAGE_MAX: Final = 200
 
-Action: TypeAlias = Literal["retry", "cancel", "pause", "resume"]
+Action: TypeAlias = Literal["retry", "cancel", "pause", "resume", "import", "backfill"]
 
 ENTRY_ID: Final = r"[0-9]{1,16}-[0-9]{1,16}"
 

@@ -10,6 +10,7 @@ from typing import Any
 from leadenrich.store.errors import StoreUnavailable
 
 HIGH_WATER = 0.8
+BULK_HIGH_WATER = 0.7  # an import stops here: what is left until HIGH_WATER is for live leads
 LOOK_S = 1.0  # a busy second brings a few thousand leads of some 2 kB: far less than the fifth that is left
 
 
@@ -46,11 +47,21 @@ def _read(answer: Mapping[str, Any]) -> Memory:
 
 
 class Room:
-    """Whether there is room for new leads. `look` asks Redis, at most once a second while there is."""
+    """Whether there is room for new leads. `look` asks Redis, at most once a second while there is.
 
-    def __init__(self, look: Callable[[], Awaitable[Memory]], clock: Callable[[], float] = time.monotonic) -> None:
+    `mark` is the share of Redis' memory from which on there is none.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Awaitable[Memory]],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        mark: float = HIGH_WATER,
+    ) -> None:
         self._look = look
         self._clock = clock
+        self._mark = mark
         self._fine_until = float("-inf")
 
     async def check(self) -> None:
@@ -58,6 +69,6 @@ class Room:
         if self._clock() < self._fine_until:
             return
         memory = await self._look()
-        if memory.is_short:
-            raise StoreUnavailable(f"Redis: {memory}, new leads are not taken above {HIGH_WATER:.0%}")
+        if memory.share >= self._mark:
+            raise StoreUnavailable(f"Redis: {memory}, new leads are not taken above {self._mark:.0%}")
         self._fine_until = self._clock() + LOOK_S

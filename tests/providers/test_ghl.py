@@ -43,12 +43,12 @@ async def connect(wire, clock):
     clients = []
 
     def make(**options):
-        tokens = options.pop("tokens", {"loc1": TOKEN, "loc2": "pit-2"})
+        tokens, share = options.pop("tokens", {"loc1": TOKEN, "loc2": "pit-2"}), options.pop("share", 1.0)
         locations = tuple(LocationSettings(id=name, token=Secret(token)) for name, token in tokens.items())
         settings = GhlSettings(
             **{"base_url": wire.url, "timeout": 2.0, "requests_per_10s": 0, "locations": locations, **options}
         )
-        clients.append(Ghl(settings, now_ms=clock.now_ms, clock=clock.seconds))
+        clients.append(Ghl(settings, now_ms=clock.now_ms, clock=clock.seconds, share=share))
         return clients[-1]
 
     yield make
@@ -242,9 +242,11 @@ async def test_all_contacts_page_by_page(wire, answer, ghl):
     assert first.contacts[0].added_ms == 1_795_435_200_500
     second = await ghl.contact_page("loc1", first.next, page_size=2)
     assert ([listed.contact.contact_id for listed in second.contacts], second.next) == (["c"], None)
+    assert (first.total, second.total) == (3, 3)
+    newest_first = [{"field": "dateAdded", "direction": "desc"}]
     assert [seen.json() for seen in wire.seen] == [
-        {"locationId": "loc1", "pageLimit": 2, "page": 1},
-        {"locationId": "loc1", "pageLimit": 2, "searchAfter": [5, "b"]},
+        {"locationId": "loc1", "pageLimit": 2, "sort": newest_first, "page": 1},
+        {"locationId": "loc1", "pageLimit": 2, "sort": newest_first, "searchAfter": [5, "b"]},
     ]
 
 
@@ -402,6 +404,14 @@ async def test_the_pace_stays_below_what_is_configured_and_what_the_vendor_says(
     wire.says(answer(429, {}, limits(Max=25, Remaining=24)))
     with pytest.raises(Throttled):
         await ghl.contact("loc1", "c1")
+    assert ghl.rates()["ghl:loc1"] == 1.2
+
+
+async def test_who_takes_a_share_leaves_the_rest_of_the_limit_to_others(wire, answer, connect):
+    ghl = connect(requests_per_10s=100, share=0.5)
+    assert ghl.rates()["ghl:loc1"] == 4.95
+    wire.says(answer(200, {"contact": {}}, limits(Max=25, Remaining=24)))
+    await ghl.contact("loc1", "c1")
     assert ghl.rates()["ghl:loc1"] == 1.2
 
 
