@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import structlog
@@ -17,6 +17,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from leadenrich.web.problems import problem
 
 _log: Final = structlog.get_logger(__name__)
+
+RESERVED_FILES: Final = 128  # Redis (34), the vendors, the spool, the log, and what is accepted before it is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class Limits:
     log_in_s: float = 0.5  # how long a wrong token waits for its answer, one after the other
     drain_s: float = 0.25  # between "no new connections" and the end of the idle ones
     grace_s: float = 10.0  # then for requests still in work
+
+    def within(self, files_max: int) -> Limits:
+        """Fewer connections where so few files may be open: our own cap must say no before accepting fails."""
+        fits = max(files_max - RESERVED_FILES, files_max // 4)
+        return replace(self, connections_max=min(self.connections_max, fits))
 
 
 class Hush:
@@ -68,11 +75,30 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert self._manager is not None
-        if len(self._manager.connections) >= self._limits.connections_max:
-            self._hush.warn("connection_refused", connections_max=self._limits.connections_max)
-            cast(asyncio.Transport, transport).abort()  # the newest goes: those that are served already do not suffer
-            return
+        others = cast("list[Connection]", self._manager.connections)
+        if len(others) >= self._limits.connections_max:
+            slowest = min((it for it in others if it.lets_us_wait), key=Connection.waiting_since, default=None)
+            gone = "the newest" if slowest is None else "the one that let us wait longest"
+            self._hush.warn("connections_full", connections_max=self._limits.connections_max, dropped=gone)
+            # Else a few hundred clients that send nothing would keep everybody out. What is in work does not suffer.
+            if slowest is None or slowest.transport is None:
+                cast(asyncio.Transport, transport).abort()
+                return
+            slowest.transport.abort()
         super().connection_made(transport)
+
+    @property
+    def lets_us_wait(self) -> bool:
+        """Open, and the next bytes are the client's to send: those of a request's head, or the rest of its body."""
+        if self.transport is None or self.transport.is_closing():
+            return False
+        if self._current_request is not None:
+            return not self._current_request.content.is_eof()
+        return self._waiter is not None and not self._waiter.done()
+
+    def waiting_since(self) -> float:
+        """The loop's time of its last answer, or of its connect; with `head_s` added, which is the same for all."""
+        return self._next_keepalive_close_time
 
     def hang_up(self) -> None:
         """After this answer the connection ends, without waiting for the rest of the request."""

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+import structlog
 from aiohttp import http_parser, web
 
 from leadenrich.web.connection import Connection, Hush, Limits
 from leadenrich.web.problems import problem_of
+
+log: Final = structlog.get_logger(__name__)
+
+# asyncio accepts as many as its backlog before it looks at the first of them: they would pass by our cap.
+ACCEPTED_AT_ONCE: Final = 16
 
 
 class CannotListen(Exception):
@@ -33,7 +40,7 @@ class WebServer:
         self._host = host
         self._port = port
         self._sock = sock
-        self._limits = limits or Limits()
+        self._limits = _fitting(limits or Limits())
         self._runner = web.AppRunner(app, shutdown_timeout=self._limits.grace_s)
         self._listener: asyncio.Server | None = None
 
@@ -70,8 +77,13 @@ class WebServer:
             return Connection(server, self._limits, hush)
 
         if self._sock is not None:
-            return await loop.create_server(connect, sock=self._sock, backlog=self._limits.connections_max)
-        return await loop.create_server(connect, self._host, self._port, backlog=self._limits.connections_max)
+            listener = await loop.create_server(connect, sock=self._sock, backlog=ACCEPTED_AT_ONCE)
+        else:
+            listener = await loop.create_server(connect, self._host, self._port, backlog=ACCEPTED_AT_ONCE)
+        for listening in listener.sockets:
+            with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                same.listen(self._limits.connections_max)  # the system's row of those who wait to be accepted
+        return listener
 
     @property
     def address(self) -> tuple[str, int]:
@@ -103,3 +115,18 @@ class WebServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+def _fitting(limits: Limits) -> Limits:
+    """What the open files of this process allow; told where that is less."""
+    files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files_max == resource.RLIM_INFINITY:
+        return limits
+    fitting = limits.within(files_max)
+    if fitting.connections_max < limits.connections_max:
+        log.warning(
+            "connections_limited",
+            connections_max=fitting.connections_max,
+            note=f"only {files_max} files may be open: raise LimitNOFILE (ulimit -n) for {limits.connections_max}",
+        )
+    return fitting

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import resource
 import socket
 import time
 from typing import Any
@@ -141,29 +142,70 @@ async def test_slow_clients_do_not_slow_the_good_ones(start_web: Any) -> None:
             writer.close()
 
 
-async def test_above_the_cap_the_newest_connection_goes(start_web: Any, wait_until: Any) -> None:
+async def test_above_the_cap_who_lets_us_wait_longest_goes(start_web: Any) -> None:
+    """Nothing sent, half a head, half a body: each makes room for one that says something."""
+    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     async with start_web(limits=Limits(connections_max=3, drain_s=0.01)) as web:
-        served = [await asyncio.open_connection(*web.server.address) for _ in range(3)]
-        for _, writer in served:
-            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        for reader, _ in served:
-            assert await reader.readuntil(b"}")
+        waited_for = []
+        for sent in (b"", b"GET /healthz HTTP/1.1\r\n", HOOK + b"Content-Length: 500\r\n\r\n{"):
+            waited_for.append(await asyncio.open_connection(*web.server.address))
+            waited_for[-1][1].write(sent)
+        with capture_logs() as logs:
+            served = []
+            for reader, _ in waited_for:
+                served.append(await asyncio.open_connection(*web.server.address))
+                served[-1][1].write(get)
+                assert b"200 OK" in await served[-1][0].readuntil(b"}")
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(reader.read(), 4) == b""
+        assert {line["event"] for line in logs} == {"connections_full"}
+        assert {line["log_level"] for line in logs} == {"warning"}
+        for reader, writer in served:
+            writer.write(get)
+            assert b"200 OK" in await reader.readuntil(b"}")
+        for _, writer in (*waited_for, *served):
+            writer.close()
+
+
+async def test_above_the_cap_the_newest_goes_where_all_are_in_work(start_web: Any) -> None:
+    async with start_web(limits=Limits(connections_max=2, drain_s=0.01)) as web:
+        entered, leave, submit = asyncio.Semaphore(0), asyncio.Event(), web.intake.submit
+
+        async def slow(submission: Any) -> Any:
+            entered.release()
+            await leave.wait()
+            return await submit(submission)
+
+        web.intake.submit = slow
+        hooks = [asyncio.create_task(web.hook({"type": "ContactCreate", "id": f"c{number}"})) for number in range(2)]
+        for _ in hooks:
+            await entered.acquire()
         with capture_logs() as logs:
             for _ in range(20):
                 assert await web.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == b""
-        assert [line["event"] for line in logs].count("connection_refused") <= 3
-        served[0][1].close()
-        answers: list[bytes] = []
+        assert 1 <= [line["event"] for line in logs].count("connections_full") <= 3
+        leave.set()
+        assert [status for status, _ in await asyncio.gather(*hooks)] == [202, 202]
+        assert (await web.call("GET", "/healthz"))[0].status == 200
 
-        async def let_in() -> bool:
-            answers.append(await web.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
-            return b"200 OK" in answers[-1]
 
-        await wait_until(let_in, what="a place for a new connection")
-        for reader, writer in served[1:]:
-            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert b"200 OK" in await reader.readuntil(b"}")
-            writer.close()
+def test_the_cap_fits_the_files_that_may_be_open() -> None:
+    for files_max, connections_max in ((65_536, 512), (1024, 512), (256, 128), (128, 32)):
+        assert Limits().within(files_max).connections_max == connections_max
+
+
+async def test_fewer_connections_than_wanted_are_told(start_web: Any) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
+    try:
+        with capture_logs() as logs:
+            async with start_web(limits=Limits(drain_s=0.01)):
+                pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    [told] = [line for line in logs if line["event"] == "connections_limited"]
+    assert told["connections_max"] == 472
+    assert "LimitNOFILE" in told["note"]
 
 
 async def test_a_client_that_leaves_is_nobody_s_error(web: Web, wait_until: Any) -> None:
