@@ -19,8 +19,9 @@ test: $(STAMP)  ## every test, JOBS=2 files at a time; needs redis-server on PAT
 simulate: $(STAMP)  ## SEEDS=1000 worlds of MINUTES=10 that fail by seed; SEED=n tells one of them step by step
 	@PYTHONPATH=tests PYTHONHASHSEED=0 $(BIN)/python -m simulation --minutes $(MINUTES) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
-chaos: $(STAMP)  ## kills and stops in figures, docs/reliability.md; ONLY=kills,poison SEED=7 QUICK=1
-	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick)
+chaos: $(STAMP)  ## kills, storms and a soak in figures, docs/reliability.md; ONLY=kills,soak SEED=7 MINUTES=30 QUICK=1
+	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) \
+		$(if $(filter-out file,$(origin MINUTES)),--minutes $(MINUTES))
 
 bench: $(STAMP)  ## speed and cost in figures, docs/performance.md; ONLY=drain,ingest QUICK=1 OURS=1 PAGE=1 LOG=warning PEERS=folder
 	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(OURS),--ours) \

@@ -13,7 +13,8 @@ from pathlib import Path
 import structlog
 
 from chaos.figures import Findings, as_text, keep
-from chaos.scenarios import SCENARIOS, Order
+from chaos.order import Order
+from chaos.scenarios import SCENARIOS
 
 
 def _arguments() -> argparse.Namespace:
@@ -21,19 +22,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help=f"some of {', '.join(SCENARIOS)}, by comma")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--quick", action="store_true", help="a tenth of the harm; the page keeps its figures")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of the soak")
     parser.add_argument("--no-page", action="store_true", help="print only")
     return parser.parse_args()
 
 
-async def _run(names: list[str], seed: int, *, quick: bool, page: bool) -> list[Findings]:
+async def _run(names: list[str], arguments: argparse.Namespace) -> list[Findings]:
     found = []
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="leadenrich-chaos-") as folder:
-            findings = await SCENARIOS[name](Order(Path(folder) / name, seed, quick))
+            order = Order(Path(folder) / name, arguments.seed, arguments.quick, arguments.minutes)
+            findings = await SCENARIOS[name](order)
         print(as_text(findings), flush=True)
         found.append(findings)
-        if page and not quick:
+        if not (arguments.no_page or arguments.quick):
             keep([findings], list(SCENARIOS))
     return found
 
@@ -48,7 +51,7 @@ def main() -> int:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR)
     )  # ours: the store's own words
-    found = asyncio.run(_run(names, arguments.seed, quick=arguments.quick, page=not arguments.no_page))
+    found = asyncio.run(_run(names, arguments))
     return 0 if all(findings.holds for findings in found) else 1
 
 

@@ -7,8 +7,6 @@ import random
 import signal
 import time
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 
 from daemon_process import people, until
 
@@ -16,19 +14,14 @@ from chaos.costs import runs_of, succeeded, what_it_cost
 from chaos.crash_points import POINTS, matrix
 from chaos.figures import Figure, Findings, at_least, at_most, exactly, machine, now, told
 from chaos.harm import KILL_AFTER_S, Crew, keep_it_up, kill_while_it_works, sleep_in_a_job
+from chaos.loris import slow_clients
+from chaos.order import Order, findings
 from chaos.peers import PEERS, Toll, kill_test, set_up, why_not
+from chaos.soak import soak
 from chaos.stage import ALWAYS, Stage, stage
+from chaos.storm import storm
 
 EFFECT_S = 0.05  # what a look-up and a write take once they had their effect
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How a scenario is to be run."""
-
-    folder: Path
-    seed: int
-    quick: bool
 
 
 async def crash_matrix(order: Order) -> Findings:
@@ -89,7 +82,7 @@ async def kills(order: Order) -> Findings:
             max(runs_of(job) for job in found.values() if job), last_s, left,
         )  # fmt: skip
     rows, note = await _beside(order, mine, jobs, times)
-    return _findings("kills", "The kill test beside the peers", order, began, figures, rows, note)
+    return findings("kills", "The kill test beside the peers", order, began, figures, rows, note)
 
 
 async def _beside(order: Order, mine: Toll, jobs: int, times: int) -> tuple[tuple[tuple[str, ...], ...], str]:
@@ -154,7 +147,7 @@ async def many_daemons(order: Order) -> Findings:
             told("cut off and not ended at the last kill", len(cut)),
             told("last kill to all done", f"{last_s:.1f} s, {left} jobs were left"),
         )
-    return _findings("many-daemons", "Kills of daemons and of Redis at random", order, began, figures)
+    return findings("many-daemons", "Kills of daemons and of Redis at random", order, began, figures)
 
 
 async def redis_always(order: Order) -> Findings:
@@ -200,7 +193,7 @@ async def _redis_kills(order: Order, name: str, title: str, *, strict: bool) -> 
             at_most("Redis back to a lead taken", max(back), 5, unit=" s"),
             Figure("the daemon lived on", "yes" if daemon.running else "no", "yes", daemon.running),
         )
-    return _findings(name, title, order, began, figures)
+    return findings(name, title, order, began, figures)
 
 
 async def _taken_again(scene: Stage) -> float:
@@ -243,7 +236,7 @@ async def poison(order: Order) -> Findings:
                    end is not None and end.reason == "stalled"),
             at_most("first start to all ended", seconds, 60, unit=" s"),
         )  # fmt: skip
-    return _findings("poison", "A lead that kills its process", order, began, figures)
+    return findings("poison", "A lead that kills its process", order, began, figures)
 
 
 async def stopped_owner(order: Order) -> Findings:
@@ -273,7 +266,7 @@ async def stopped_owner(order: Order) -> Findings:
             *what_it_cost(scene, found),
             told("bought twice", scene.book.bought_again()),
         )
-    return _findings("stopped-owner", "An owner that sleeps through its lease", order, began, figures)
+    return findings("stopped-owner", "An owner that sleeps through its lease", order, began, figures)
 
 
 SCENARIOS = {
@@ -284,6 +277,9 @@ SCENARIOS = {
     "redis-everysec": redis_everysec,
     "poison": poison,
     "stopped-owner": stopped_owner,
+    "storm": storm,
+    "slow-clients": slow_clients,
+    "soak": soak,
 }
 
 
@@ -294,17 +290,3 @@ def _span(values: object) -> str:
 
 def _joined(wrong: list[str]) -> str:
     return "; ".join(f"{fact} ({times} times)" for fact, times in Counter(wrong).items())
-
-
-def _findings(
-    name: str,
-    title: str,
-    order: Order,
-    began: float,
-    figures: tuple[Figure, ...],
-    rows: tuple[tuple[str, ...], ...] = (),
-    note: str = "",
-) -> Findings:
-    return Findings(
-        name, title, order.seed, time.monotonic() - began, figures, rows, note, order.quick, now(), machine()
-    )

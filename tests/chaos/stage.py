@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -135,6 +135,7 @@ class Stage:
         self.kills: list[Kill] = []
         self.daemons: list[DaemonProcess] = []
         self.accepted: dict[str, str] = {}  # contact id -> job id, as the daemon answered
+        self.told: deque[tuple[float, bytes, str]] = deque(maxlen=1000)  # monotonic time, body, job id: the last ones
         self.refusals = 0
         self.rng = random.Random(0)
 
@@ -175,6 +176,7 @@ class Stage:
                 if status in (200, 202):
                     job_id = str(answer["job_id"])
                     self.accepted[contact.contact_id] = job_id
+                    self.told.append((time.monotonic(), body, job_id))
                     return job_id
                 assert status in (429, 503), (status, answer)
             self.refusals += 1
