@@ -232,7 +232,7 @@ RULES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "web/test_api.py::test_nobody_reads_without_a_token",
             "web/test_api.py::test_without_tokens_a_wider_bind_answers_nobody",
             "web/test_api.py::test_failed_log_ins_wait_and_the_right_token_does_not",
-            "web/test_dashboard.py::test_the_policy_allows_no_script_and_no_frame",
+            "web/test_dashboard.py::test_the_policy_allows_no_foreign_script_and_no_frame",
             "web/test_dashboard.py::test_what_comes_from_outside_stays_text",
             "web/test_dashboard.py::test_forms_of_other_sites_do_nothing",
         ),

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -25,13 +26,24 @@ SESSION_S: Final = 43_200.0
 _SESSIONS_MAX: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
-    """A log-in; lives in this process only. `csrf` must come back with every form."""
+    """Who looks at the pages: a log-in, or where no token is set whoever is on this machine.
+
+    It lives in this process only. `csrf` must come back with every form; "" for a program with a Bearer token, which
+    sends none. `name` is what the person told, for the audit log. `said` is shown once, on the next page.
+    """
 
     role: Role
     csrf: str
-    until_s: float
+    until_s: float = math.inf
+    name: str = ""
+    by_log_in: bool = False
+    said: str = ""
+
+    @property
+    def may_act(self) -> bool:
+        return self.role == "admin" and bool(self.csrf)
 
 
 class Brake:
@@ -65,6 +77,7 @@ class Access:
         self._brake = brake or Brake()
         self._sessions: dict[str, Session] = {}
         self._tokens: tuple[tuple[Role, bytes], ...] = ()
+        self._here = Session("admin", secrets.token_urlsafe(24))  # whoever is on this machine, where no token is set
         self.configure(server)
 
     def configure(self, server: ServerSettings) -> None:
@@ -81,15 +94,35 @@ class Access:
 
         Raises: Refused 401; 403, where no token is set and the request did not stay on this machine.
         """
+        return (await self.visitor(request)).role
+
+    async def visitor(self, request: web.Request) -> Session:
+        """Whose request this is.
+
+        Raises: Refused 401; 403, where no token is set and it did not stay on this machine.
+        """
         if not self._tokens:
-            return self._on_this_machine(request)
+            self._on_this_machine(request)
+            return self._here
         bearer = _bearer(request)
         if bearer is not None:
-            return await self._role_of(bearer)
+            return Session(await self._role_of(bearer), "")
         session = self.session(request)
         if session is None:
             raise _unknown("A token is needed: Authorization: Bearer with server.admin_token or server.viewer_token.")
-        return session.role
+        return session
+
+    async def acting(self, request: web.Request) -> Session:
+        """Whose form this is: by the log-in's cookie, from a page of ours. Its `csrf` is still to be compared.
+
+        Raises: Refused 401; 403, for a form of another site and for who may only look.
+        """
+        session = await self.visitor(request)
+        if not same_origin(request):
+            raise Refused(403, "The form was sent from another site.")
+        if session.role != "admin":
+            raise Refused(403, "This log-in looks without touching: log in with server.admin_token to act.")
+        return session
 
     async def admin(self, request: web.Request) -> None:
         """Let those pass who may act, by Bearer token. A log-in's cookie counts for nothing here: browsers send it
@@ -108,15 +141,15 @@ class Access:
         if await self._role_of(bearer) != "admin":
             raise Refused(403, "server.viewer_token looks without touching: this needs server.admin_token.")
 
-    async def log_in(self, token: str) -> str:
-        """The cookie's value for a new session. Raises: Refused 401, 429."""
+    async def log_in(self, token: str, name: str = "") -> str:
+        """The cookie's value for a new session of a person of this name. Raises: Refused 401, 429."""
         role = await self._role_of(token)
         now = self._clock()
         self._sessions = {key: kept for key, kept in self._sessions.items() if kept.until_s > now}
         while len(self._sessions) >= _SESSIONS_MAX:
             del self._sessions[next(iter(self._sessions))]
         value = secrets.token_urlsafe(32)
-        self._sessions[_key(value)] = Session(role, secrets.token_urlsafe(24), now + SESSION_S)
+        self._sessions[_key(value)] = Session(role, secrets.token_urlsafe(24), now + SESSION_S, name, by_log_in=True)
         return value
 
     def session(self, request: web.Request) -> Session | None:

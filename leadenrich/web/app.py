@@ -99,7 +99,8 @@ def create_app(parts: WebParts) -> web.Application:
     app.add_routes(events.routes())
     app.on_shutdown.append(events.close)
     app.add_routes(Actions(parts.operations, parts.views, access, body_s=parts.limits.body_s).routes())
-    app.add_routes(Dashboard(parts.views, access, parts.health, body_s=parts.limits.body_s).routes())
+    pages = Dashboard(parts.views, parts.operations, parts.feed, access, parts.health, body_s=parts.limits.body_s)
+    app.add_routes(pages.routes())
     _describe(app)
     app[_DOOR], app[_LEADS], app[_ACCESS], app[_EVENTS], app[_PROBES] = door, leads, access, events, probes
     return app

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from leadenrich.core.job import JobState
+from leadenrich.web.access import Session
 from leadenrich.web.frame import cell, framed, moment, row, row_head, state_of, table
 from leadenrich.web.shown import EntryShown, JobShown, StepShown
 from leadenrich.web.story import headline, told, took
@@ -15,15 +16,15 @@ from leadenrich.web.story import headline, told, took
 _CONTACT: Final = "https://app.gohighlevel.com/v2/location/{location}/contacts/detail/{contact}"
 
 
-def job_page(job: JobShown, csrf: str | None) -> str:
+def job_page(job: JobShown, visitor: Session) -> str:
     steps = f"""<section aria-labelledby="steps"><h2 id="steps">Steps</h2>{_steps(job.steps)}</section>"""
     content = f"""<p class="headline {escape(job.state.lower())}">{escape(headline(job))}</p>
 <section aria-labelledby="facts"><h2 id="facts">Facts</h2>{_facts(job)}</section>
 <section aria-labelledby="timeline"><h2 id="timeline">What happened (UTC)</h2>
 <ol class="timeline">{"".join(_entry(entry) for entry in job.timeline)}</ol></section>
 {steps if job.steps else ""}
-<p class="dim"><a href="/">All jobs</a> · <a href="/api/v1/jobs/{escape(job.id)}">This job as JSON</a></p>"""
-    return framed(job.title or job.id, escape(job.title or job.id), content, csrf)
+<p class="dim"><a href="/jobs">All jobs</a> · <a href="/api/v1/jobs/{escape(job.id)}">This job as JSON</a></p>"""
+    return framed(job.title or job.id, escape(job.title or job.id), content, visitor, here="/jobs")
 
 
 def _facts(job: JobShown) -> str:

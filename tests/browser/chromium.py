@@ -36,18 +36,21 @@ addEventListener('securitypolicyviolation', it => __violations.push(`${it.violat
 # What the pages may consist of: one more kind of element, or any attribute that runs, is markup that came from outside.
 _FOREIGN_MARKUP = """() => {
   const own = new Set(('html head meta title link body a header form input button main h1 h2 p label section div ' +
-    'table caption thead tbody tr th td strong span time select option dl dt dd ol li details summary pre wbr')
+    'table caption thead tbody tr th td strong span time select option dl dt dd ol ul li details summary pre wbr nav ' +
+    'script canvas meter')
     .split(' '));
   const runs = (name, value) => name.startsWith('on') || name === 'style' || name === 'srcdoc' ||
-    (name !== 'value' && /^\\s*(javascript|data|vbscript):/i.test(value));
+    (name !== 'value' && value !== 'data:,' && /^\\s*(javascript|data|vbscript):/i.test(value));
   const found = [];
   for (const it of document.querySelectorAll('*')) {
+    if (it.localName === 'script' && !(it.src.startsWith(location.origin + '/static/') && !it.textContent))
+      found.push(it.outerHTML.slice(0, 200));
     if (!own.has(it.localName)) found.push(it.outerHTML.slice(0, 200));
     for (const {name, value} of it.attributes)
       if (runs(name, value)) found.push(`${it.localName} ${name}=${value}`);
   }
-  if (document.querySelectorAll('meta').length !== 2) found.push('meta');
-  if (document.querySelectorAll('link').length !== 1) found.push('link');
+  if (document.querySelectorAll('meta').length !== 3) found.push('meta');
+  if (document.querySelectorAll('link').length !== 4) found.push('link');
   return found;
 }"""
 
@@ -85,7 +88,7 @@ class Visitor:
 
     async def log_in(self, token: str, path: str = "/") -> None:
         await self.go(path)
-        await self.page.get_by_label("Token").fill(token)
+        await self.page.get_by_label("Token", exact=True).fill(token)
         await self.page.get_by_role("button", name="Log in").click()
         self.forget_refusals()
 

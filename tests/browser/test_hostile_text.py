@@ -98,7 +98,7 @@ async def look(visitor: Visitor, paths: dict[str, str]) -> None:
         for path, text in todo:
             assert await alone.go(path) == 200
             shown = await page.evaluate(
-                "document.body.textContent + [...document.querySelectorAll('#q')].map(it => it.value)"
+                "document.body.textContent + [...document.querySelectorAll('input')].map(it => it.value)"
             )
             assert text in shown, path
             assert await alone.foreign_markup() == [], path
@@ -129,15 +129,15 @@ async def test_the_search_shows_hostile_questions_and_findings_as_text(
 ) -> None:
     """Several strings in one question: each sign is escaped for itself."""
     questions = [" ".join(CORPUS[number : number + 9]) for number in range(0, len(CORPUS), 9)]
-    await look(unguarded, {f"/?{urlencode({'q': text, 'contact': text})}": text for text in questions})
-    found = {f"/?{urlencode({'q': text})}": text for text in CORPUS[11:14]}
+    await look(unguarded, {f"/jobs?{urlencode({'q': text, 'contact': text})}": text for text in questions})
+    found = {f"/jobs?{urlencode({'q': text})}": text for text in CORPUS[11:14]}
     await look(unguarded, found)
     assert await unguarded.go(next(iter(found))) == 200
     assert await unguarded.page.locator(".jobs tbody tr").count() >= 1
 
 
 async def test_the_overview_lists_them_all(unguarded: Visitor, jobs: dict[str, list[str]]) -> None:
-    seen, path = "", "/?state=FAILED_FINAL"
+    seen, path = "", "/jobs?state=FAILED_FINAL"
     while path:
         await unguarded.go(path)
         assert await unguarded.foreign_markup() == []

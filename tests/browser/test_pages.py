@@ -50,6 +50,7 @@ async def test_the_way_from_the_door_to_a_job_and_out_again(
         await visitor.log_in(tokens["admin"])
         assert page.url == visitor.url + "/"
         assert await page.get_by_role("heading", level=1).inner_text() == "Overview"
+        await page.get_by_role("link", name="Jobs", exact=True).click()
         assert await page.get_by_role("table", name="Jobs", exact=True).get_by_role("row").count() == 4
         await assert_clean(visitor)
 
@@ -115,13 +116,13 @@ async def test_every_page_fits_every_window(
         await visitor.go("/")
         assert await overhangs(visitor) == dict.fromkeys(WIDTHS, 0)
         await visitor.log_in(tokens["admin"])
-        for path in ("/", *(f"/jobs/{job_id}" for job_id in jobs.values()), "/jobs/00unknown"):
+        for path in ("/", "/jobs", *(f"/jobs/{job_id}" for job_id in jobs.values()), "/jobs/00unknown"):
             await visitor.go(path)
             for summary in await visitor.page.locator("summary").all():
                 await summary.click()
             assert await overhangs(visitor) == dict.fromkeys(WIDTHS, 0), path
         ground = await visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert ground == ("rgb(251, 251, 250)" if scheme == "light" else "rgb(20, 23, 26)")
+        assert ground == ("rgb(246, 247, 248)" if scheme == "light" else "rgb(20, 23, 26)")
         visitor.forget_refusals()
         await assert_clean(visitor)
 
@@ -137,7 +138,7 @@ async def overhangs(visitor: Visitor) -> dict[int, int]:
 
 async def test_a_long_name_squeezes_no_other_column(admin: Visitor, jobs: dict[str, str]) -> None:
     await admin.page.set_viewport_size({"width": 1280, "height": 800})
-    await admin.page.reload()
+    await admin.go("/jobs")
     lines = """() => [...document.querySelectorAll('.jobs thead th, .jobs td')].map(it => {
       const words = document.createRange();
       words.selectNodeContents(it);

@@ -12,6 +12,7 @@ import pytest
 
 from leadenrich.core.job import JobState, Lane
 from leadenrich.store.views import JobQuery
+from leadenrich.web.static_files import static_path
 
 Web = Any
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -43,7 +44,6 @@ async def test_a_token_opens_the_page(web: Web, token: str) -> None:
     assert "realestateapi is paused: credit: out of credit" in page
     assert "The queue is paused: operator: counting the stock" in page
     assert "62 s" in page or "61 s" in page
-    assert "00job1" in page
     assert (await web.call("GET", "/api/v1/stats"))[0].status == 200  # the cookie serves the API too
 
 
@@ -107,8 +107,8 @@ async def test_what_comes_from_outside_stays_text(web: Web) -> None:
     web.views.next_cursor = NASTY[1]
     web.health.note("realestateapi", NASTY[0])
     await log_in(web)
-    _, page = await web.call("GET", "/", params={"q": NASTY[1]})
-    assert "<script" not in page
+    _, page = await web.call("GET", "/jobs", params={"q": NASTY[1]})
+    assert "<script>" not in page
     assert "<img" not in page
     assert page.count("<h1>") == 1
     assert "&lt;script&gt;" in page
@@ -120,7 +120,7 @@ async def test_the_newest_jobs_are_of_all_states(web: Web, a_job: Callable[..., 
     listed = [a_job(id=f"00failed{n:02}", state="FAILED_FINAL") for n in range(30)]
     web.views.listed = [*listed, a_job(id="00later"), a_job(id="00later", state="PROCESSING"), a_job(id="00a")]
     await log_in(web)
-    _, page = await web.call("GET", "/")
+    _, page = await web.call("GET", "/jobs")
     shown = re.findall(r'href="/jobs/(\w+)"', page)
     assert shown == ["00later", *(f"00failed{n:02}" for n in range(29, 5, -1))]
     assert "Newest jobs" in page
@@ -129,26 +129,26 @@ async def test_the_newest_jobs_are_of_all_states(web: Web, a_job: Callable[..., 
 async def test_jobs_can_be_searched_without_a_script(web: Web) -> None:
     await log_in(web)
     web.views.next_cursor = "4.25"
-    _, page = await web.call("GET", "/?q=main+st&state=FAILED_FINAL&lane=bulk")
+    _, page = await web.call("GET", "/jobs?q=main+st&state=FAILED_FINAL&lane=bulk")
     assert web.views.asked == [JobQuery(q="main st", state=JobState.FAILED_FINAL, lane=Lane.BULK, limit=25)]
     assert "Jobs found" in page
     assert "No job fits." in page
     assert 'value="main st"' in page
     assert '<option value="FAILED_FINAL" selected>' in page
-    assert 'href="/?q=main+st&amp;state=FAILED_FINAL&amp;lane=bulk&amp;cursor=4.25"' in page
-    assert (await web.call("GET", "/?cursor=nonsense"))[0].status == 400
-    assert (await web.call("GET", "/?state=DONE"))[0].status == 400
+    assert 'href="/jobs?q=main+st&amp;state=FAILED_FINAL&amp;lane=bulk&amp;cursor=4.25"' in page
+    assert (await web.call("GET", "/jobs?cursor=nonsense"))[0].status == 400
+    assert (await web.call("GET", "/jobs?state=DONE"))[0].status == 400
 
 
 async def test_the_overview_counts_and_names_what_is_paused(web: Web) -> None:
     await log_in(web)
     _, page = await web.call("GET", "/")
-    assert '<a href="/?state=QUEUED&amp;lane=live">1,234</a>' in page
+    assert '<a href="/jobs?state=QUEUED&amp;lane=live">1,234</a>' in page
     providers = page[page.index('<h2 id="providers">') :]
     assert re.search(r"realestateapi</th>.*paused: credit: out of credit</td>.*>7</td>", providers)
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs/00job1", "/jobs/unknown"])
+@pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/00job1", "/jobs/unknown"])
 async def test_a_page_can_be_walked_by_its_headings(web: Web, path: str) -> None:
     """One first heading, no level left out, every section named, and a way past the header."""
     await log_in(web)
@@ -165,8 +165,8 @@ async def test_a_page_can_be_walked_by_its_headings(web: Web, path: str) -> None
         assert '<main id="content"' in page
 
 
-async def test_the_policy_allows_no_script_and_no_frame(web: Web) -> None:
-    for path in ("/", "/jobs/00job1", "/static/style.css", "/api/v1/stats", "/nowhere"):
+async def test_the_policy_allows_no_foreign_script_and_no_frame(web: Web) -> None:
+    for path in ("/", "/jobs/00job1", static_path("style.css"), "/api/v1/stats", "/nowhere"):
         response, text = await web.call("GET", path)
         policy = response.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'")
@@ -176,14 +176,33 @@ async def test_the_policy_allows_no_script_and_no_frame(web: Web) -> None:
         assert response.headers["Referrer-Policy"] in ("no-referrer", "same-origin")
         if response.content_type == "text/html":
             assert response.headers["Cache-Control"] == "no-store"
-            assert not re.search(r"\sstyle=|\son\w+=|<style|<script", str(text))
+            assert "script-src 'self'; style-src 'self'" in policy
+            assert not re.search(r"\sstyle=|\son\w+=|<style|<script(?! src=\"/static/)", str(text))
 
 
-async def test_the_style_sheet_is_ours(web: Web) -> None:
-    response, css = await web.call("GET", "/static/style.css")
+async def test_static_files_are_kept_by_browsers_and_change_their_address_with_their_content(web: Web) -> None:
+    response, css = await web.call("GET", static_path("style.css"))
     assert (response.status, response.content_type) == (200, "text/css")
     assert "prefers-color-scheme: dark" in css
     assert "url(" not in css
+    assert "immutable" in response.headers["Cache-Control"]
+    assert (await web.call("GET", "/static/style.css"))[0].status == 404
+
+
+async def test_all_static_files_together_are_small(web: Web) -> None:
+    await log_in(web)
+    _, page = await web.call("GET", "/")
+    paths = re.findall(r'"(/static/[^"]+)"', page)
+    assert len(paths) == 7
+    sent = {}
+    for path in paths:
+        async with web.session.get(web.server.url + path, headers={"Accept-Encoding": "identity"}) as plain:
+            content = await plain.read()
+        async with web.session.get(web.server.url + path, headers={"Accept-Encoding": "gzip"}) as packed:
+            assert await packed.read() == content
+            sent[path] = (len(content), int(packed.headers["Content-Length"]))
+    assert sum(plain for plain, _ in sent.values()) <= 200_000
+    assert sum(packed for _, packed in sent.values()) <= 70_000
 
 
 async def test_without_a_token_the_loopback_sees_the_page(start_web: Any) -> None:
@@ -192,7 +211,7 @@ async def test_without_a_token_the_loopback_sees_the_page(start_web: Any) -> Non
         assert response.status == 200
         assert "Log out" not in page
         web.views.listed = []
-        assert "No job yet" in (await web.call("GET", "/"))[1]
+        assert "No job yet" in (await web.call("GET", "/jobs"))[1]
 
 
 async def test_without_redis_the_page_says_so(web: Web) -> None:
