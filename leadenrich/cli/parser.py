@@ -78,6 +78,30 @@ def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for scripts: a job a line, or what came of it")
 
 
+def _enrich(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("contact", metavar="CONTACT_ID", help="the HighLevel contact")
+    parser.add_argument("--location", metavar="ID", help="its location (default: the only configured one)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="write nothing to HighLevel; a look-up may cost a credit"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --dry-run: buy a record without asking, for scripts")
+    parser.add_argument("--sandbox", action="store_true", help="against fake vendors and an embedded Redis")
+    parser.set_defaults(only="worker")  # what a worker half needs of the configuration
+
+
+def _queue(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("status", "pause", "resume"))
+    parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
+def _providers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "pause", "resume"))
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"{PROVIDER_NAMES}; to pause or resume")
+    parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+
+
 def _queue(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("status", "pause", "resume"))
     parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
@@ -134,6 +158,13 @@ COMMANDS: Final = (
         "create the custom fields that the mapping needs in HighLevel",
         "leadenrich setup --location ve9EPM428h8vShlRW1KT",
         _setup,
+    ),
+    Command(
+        "enrich",
+        "leadenrich.cli.enrich",
+        "enrich one lead in the foreground and print each step; or only show what would become of it",
+        "leadenrich enrich N6CF1HCeoXcgIEbT2Lp9 --sandbox --dry-run --yes",
+        _enrich,
     ),
     Command(
         "jobs",

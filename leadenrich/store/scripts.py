@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leadenrich.store.connection import Connection
 
 # Must work when Redis is out of memory: everything that ends, frees or records. Taking in new leads must not.
-REFUSED_WHEN_FULL = frozenset({"enqueue", "revive"})
+REFUSED_WHEN_FULL = frozenset({"enqueue", "begin", "revive"})
 
 
 @cache

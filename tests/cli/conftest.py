@@ -1,20 +1,23 @@
-"""Commands on a queue of their own."""
+"""Commands on a queue of their own, and the fake vendors they call."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from daemon_process import as_toml, new_sandbox, settings_for
 from redis_server import RedisServer
 from shell import Shell
+
+from leadenrich.sandbox.server import Sandbox
 
 
 @pytest.fixture
 def shell(
-    redis_server: RedisServer,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    redis_server: RedisServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Shell:
     """With one location, a lease of a second, and no terminal."""
     for name in ("LEADENRICH_CONFIG", "LEADENRICH_REDIS__URL"):
@@ -25,3 +28,28 @@ def shell(
         '[[ghl.locations]]\nid = "loc1"\ntoken = "t"\n'
     )
     return Shell(path, capsys)
+
+
+@pytest.fixture(scope="package")
+def vendors() -> Iterator[Sandbox]:
+    """The demo's leads, served by a loop of their own: a command has one too. Who orders faults clears them."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    sandbox = new_sandbox(leads=None)
+    try:
+        asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result(10)
+        yield sandbox
+        asyncio.run_coroutine_threadsafe(sandbox.__aexit__(None, None, None), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def connected(shell: Shell, vendors: Sandbox, redis_server: RedisServer) -> Shell:
+    """A shell whose configuration reaches the fake vendors."""
+    settings = settings_for(vendors, redis_server.url, queue={"name": shell.config.parent.name[-60:]})
+    shell.config.write_text(as_toml(settings))
+    return shell

@@ -40,6 +40,7 @@ SCOPE: Final[dict[str, tuple[str, ...]]] = {
     "store/job_id.py": ("store/test_job_id.py",),
     "store/queue.py": _QUEUE,
     "store/lua/_lib.lua": _STORE,
+    "store/lua/begin.lua": ("store/test_foreground.py",),
     "store/lua/bury.lua": _store("store/test_fences.py"),
     "store/lua/cancel.lua": _STORE,
     "store/lua/checkpoint.lua": _store("store/test_leases.py"),
