@@ -102,17 +102,26 @@ def _providers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for scripts")
 
 
-def _queue(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("status", "pause", "resume"))
-    parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
-    parser.add_argument("--json", action="store_true", help="for scripts")
+def _import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE.csv", help="its first row names the columns")
+    parser.add_argument("--location", metavar="ID", help="of rows that name none (default: the only configured one)")
+    parser.add_argument(
+        "--map", type=_assignment, action="append", default=[], metavar="MEMBER=COLUMN",
+        help='contact_id="Contact Id", address1="Street": where the column\'s name does not say it; "" leaves it out',
+    )  # fmt: skip
+    parser.add_argument("--encoding", type=_encoding, metavar="NAME", help="utf-8, utf-16, cp1252 (default: found out)")
+    parser.add_argument("--delimiter", type=_delimiter, metavar="SIGN", help="one sign, or tab (default: found out)")
+    parser.add_argument("--rejected", type=Path, metavar="PATH", help="for rejected rows (default: FILE.rejected.csv)")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done; reach and write nothing")
+    parser.add_argument("--json", action="store_true", help="the summary as JSON, for scripts")
 
 
-def _providers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("list", "pause", "resume"))
-    parser.add_argument("name", nargs="?", metavar="NAME", help=f"{PROVIDER_NAMES}; to pause or resume")
-    parser.add_argument("--reason", metavar="TEXT", help="why, shown while it is paused")
-    parser.add_argument("--json", action="store_true", help="for scripts")
+def _backfill(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--location", metavar="ID", help="the HighLevel location (default: the only configured one)")
+    parser.add_argument("--tag", metavar="TAG", help="only contacts that have it")
+    parser.add_argument("--since", type=_time_ms, metavar="DATE", help="only contacts added then or later: 2026-11-24")
+    parser.add_argument("--dry-run", action="store_true", help="read the contacts and write nothing")
+    parser.add_argument("--json", action="store_true", help="the summary as JSON, for scripts")
 
 
 def _version(parser: argparse.ArgumentParser) -> None:
@@ -188,18 +197,18 @@ COMMANDS: Final = (
         _providers,
     ),
     Command(
-        "queue",
-        "leadenrich.cli.queue",
-        "how much waits; stop and start taking jobs, for every daemon on the queue",
-        "leadenrich queue pause --reason clean-up",
-        _queue,
+        "import",
+        "leadenrich.cli.import_leads",
+        "queue the leads of a CSV file, behind the live ones; run again after a break it queues nothing twice",
+        "leadenrich import leads.csv --map contact_id=Id --dry-run",
+        _import,
     ),
     Command(
-        "providers",
-        "leadenrich.cli.providers",
-        "who is paused and why; stop and start calls to a vendor",
-        "leadenrich providers resume realestateapi",
-        _providers,
+        "backfill",
+        "leadenrich.cli.backfill",
+        "queue the contacts of a HighLevel location that are not enriched yet, behind the live leads",
+        "leadenrich backfill --location ve9EPM428h8vShlRW1KT --since 2026-11-01 --dry-run",
+        _backfill,
     ),
     Command("version", "leadenrich.cli.version", "print the version", "leadenrich version --json", _version),
     Command(
@@ -248,3 +257,36 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    member, sign, column = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError('must be MEMBER=COLUMN, as contact_id="Contact Id"')
+    return member.strip(), column.strip()
+
+
+def _encoding(text: str) -> str:
+    try:
+        "".encode(text)  # codecs that are none of text are refused too
+    except (LookupError, ValueError):
+        raise argparse.ArgumentTypeError("must be an encoding that Python knows, as utf-8 or cp1252") from None
+    return text
+
+
+def _delimiter(text: str) -> str:
+    sign = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(sign) != 1 or sign in '"\r\n':
+        raise argparse.ArgumentTypeError("must be one sign, or the word tab")
+    return sign
+
+
+def _time_ms(text: str) -> int:
+    """Epoch milliseconds; without a zone it is UTC."""
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a date or a time, as 2026-11-24 or 2026-11-24T15:04Z") from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
