@@ -124,6 +124,13 @@ def _backfill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the summary as JSON, for scripts")
 
 
+def _erase(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("contact", metavar="CONTACT_ID", help="the HighLevel contact")
+    parser.add_argument("--location", metavar="ID", help="of this location only (default: of all)")
+    parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+    parser.add_argument("--json", action="store_true", help="how much was removed, for scripts")
+
+
 def _version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="with Python and libraries, for bug reports and scripts")
 
@@ -209,6 +216,13 @@ COMMANDS: Final = (
         "queue the contacts of a HighLevel location that are not enriched yet, behind the live leads",
         "leadenrich backfill --location ve9EPM428h8vShlRW1KT --since 2026-11-01 --dry-run",
         _backfill,
+    ),
+    Command(
+        "erase",
+        "leadenrich.cli.erase",
+        "remove all that is kept of a contact, and say what is not ours to remove",
+        "leadenrich erase XvbqI0UKgMPJ7NLTezjX --yes",
+        _erase,
     ),
     Command("version", "leadenrich.cli.version", "print the version", "leadenrich version --json", _version),
     Command(

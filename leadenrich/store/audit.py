@@ -22,7 +22,7 @@ from leadenrich.store.schema import Keys
 AUDIT_ENTRIES: Final = 10_000
 PAGE_MAX: Final = 200
 
-Action: TypeAlias = Literal["retry", "cancel", "pause", "resume", "import", "backfill"]
+Action: TypeAlias = Literal["retry", "cancel", "pause", "resume", "erase", "import", "backfill"]
 
 ENTRY_ID: Final = r"[0-9]{1,16}-[0-9]{1,16}"
 
@@ -53,7 +53,10 @@ class AuditEntry(msgspec.Struct, frozen=True):
     action: Action
     target: Annotated[
         str,
-        Meta(description="What it was done to: job:ID, jobs (many, by the filter in detail), queue, provider:NAME."),
+        Meta(
+            description="What it was done to: job:ID, jobs (many, by the filter in detail), queue, provider:NAME, "
+            "contact:HASH (one that was erased, by a hash of its id)."
+        ),
     ]
     done: Annotated[int, Meta(description="How many it changed.")]
     skipped: Annotated[

@@ -30,6 +30,7 @@ import hashlib
 
 SCHEMA_VERSION = 1
 SEEN_MS = 180 * 86_400_000
+SIGHTINGS = "le:{addr:"  # how their keys begin
 ADDRESS_VERSION = "v1"  # raise it when the normaliser changes: keys of bought properties depend on it
 
 
@@ -76,8 +77,12 @@ class Keys:
 
 def property_keys(provider: str, address_key: str) -> tuple[str, str]:
     """Record and in-flight mark of one address; hashed, so that keys show no addresses."""
-    tag = f"le:{{prop:{provider}:{ADDRESS_VERSION}:{digest(address_key)}}}:"
-    return tag + "record", tag + "flight"
+    record = record_key(provider, digest(address_key))
+    return record, record.removesuffix("record") + "flight"
+
+
+def record_key(provider: str, hashed: str) -> str:
+    return f"le:{{prop:{provider}:{ADDRESS_VERSION}:{hashed}}}:record"
 
 
 def credits_key(provider: str, day: str) -> str:
@@ -94,7 +99,12 @@ def pace_key(provider: str) -> str:
 
 
 def sighting_key(location_id: str, address: str) -> str:
-    return f"le:{{addr:{location_id}:{digest(address)}}}:contacts"
+    return f"{SIGHTINGS}{location_id}:{digest(address)}}}:contacts"
+
+
+def sighting_digest(name: str) -> str:
+    """The address of a sighting's key, hashed as in the key of its record."""
+    return name.removesuffix("}:contacts").rpartition(":")[2]
 
 
 def digest(text: str) -> str:
