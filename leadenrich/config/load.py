@@ -91,20 +91,27 @@ def _parse(path: Path, faults: list[Fault]) -> dict[str, Any] | None:
     """None when the file cannot be read: the fault is noted."""
     try:
         # Editors on other systems put a byte order mark in front, which TOML does not know.
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-        if not _holds_too_long_a_number(table):
-            return table
-        faults.append(Fault(str(path), _TOO_LONG))
+        return parsed(path.read_bytes().decode("utf-8-sig"), str(path), faults)
     except OSError as error:
         faults.append(Fault(str(path), f"cannot be read: {error.strerror or error}"))
     except UnicodeDecodeError as error:
         faults.append(Fault(str(path), f"is not UTF-8 (byte {error.start + 1})"))
+    return None
+
+
+def parsed(text: str, name: str, faults: list[Fault]) -> dict[str, Any] | None:
+    """A TOML text as a table; None when it is none: the fault is noted under `name`."""
+    try:
+        table = tomllib.loads(text)
+        if not _holds_too_long_a_number(table):
+            return table
+        faults.append(Fault(name, _TOO_LONG))
     except tomllib.TOMLDecodeError as error:
-        faults.append(Fault(str(path), f"is not valid TOML: {error}"))
+        faults.append(Fault(name, f"is not valid TOML: {error}"))
     except RecursionError:
-        faults.append(Fault(str(path), "is nested too deeply"))
+        faults.append(Fault(name, "is nested too deeply"))
     except ValueError:  # of an int with more than 4,300 digits; tomllib lets it through
-        faults.append(Fault(str(path), _TOO_LONG))
+        faults.append(Fault(name, _TOO_LONG))
     return None
 
 

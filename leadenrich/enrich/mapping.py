@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -76,20 +76,24 @@ class FieldMapping:
         Without a record, or where it is another property's (NO_MATCH), only the fields that are ours: the status, its
         date and the reasons. `disqualified` says nothing there: nobody knows.
         """
+        return {entry.key: value for entry, value, _ in self.traced(record, verdict, now)}
+
+    def traced(
+        self, record: PropertyRecord | None, verdict: Verdict, now: datetime
+    ) -> Iterator[tuple[FieldEntry, FieldValue, str]]:
+        """The same, each with its entry and the source that had the value; "" for a stale one."""
         told = _ours(verdict, now)
         reading = None
         if record is not None and verdict.outcome not in (Outcome.NO_MATCH, Outcome.NO_ADDRESS):
             reading = Reading(record, now.date(), verdict.names, verdict.limits)
-        values: dict[str, FieldValue] = {}
         for entry in self.entries:
             if not entry.enabled or not (reading or entry.is_ours):
                 continue
-            value = _first_usable(entry, told, reading)
+            value, source = _first_usable(entry, told, reading)
             if value is not None:
-                values[entry.key] = _as_typed(value, entry.data_type)
+                yield entry, _as_typed(value, entry.data_type), source
             elif entry.clear_when_null:
-                values[entry.key] = ""
-        return values
+                yield entry, "", ""
 
     def status(self, status: str) -> dict[str, FieldValue]:
         """The status field alone, for what is no verdict: `FAILED`. Empty where the mapping has no such field."""
@@ -106,13 +110,13 @@ def _ours(verdict: Verdict, now: datetime) -> dict[str, Json]:
     }
 
 
-def _first_usable(entry: FieldEntry, told: dict[str, Json], reading: Reading | None) -> FieldValue:
+def _first_usable(entry: FieldEntry, told: dict[str, Json], reading: Reading | None) -> tuple[FieldValue, str]:
     apply = TRANSFORMS[entry.transform].apply
     for source in entry.source:
         raw = told[source] if source in told else reading.get(source) if reading else None
         if raw is not None and (value := apply(raw, reading)) is not None:
-            return value
-    return None
+            return value, source
+    return None, ""
 
 
 def _as_typed(value: FieldValue, data_type: str) -> FieldValue:
