@@ -1,6 +1,7 @@
 """The first hour: what is wrong, what to do about it, and what a HighLevel location lacks.
 
-Each check asks for itself and ends by itself: one that fails says nothing about the others. Nothing is changed.
+Each check asks for itself and ends by itself: one that fails says nothing about the others. Nothing is changed, and
+nothing posted but where it was asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from leadenrich.alerts.alerting import title
+from leadenrich.alerts.webhook import NotPosted, Webhook
 from leadenrich.config import Config, LocationSettings, RedisSettings, notices, without_password
 from leadenrich.core.contact import CustomField
 from leadenrich.core.errors import ProviderOut, Throttled, Trouble
@@ -92,9 +95,17 @@ async def plan_fields(crm: FieldReader, location_id: str, entries: Sequence[Fiel
 
 
 async def examine(
-    config: Config, entries: Sequence[FieldEntry], *, now_ms: Callable[[], int], within_s: float = CHECK_S
+    config: Config,
+    entries: Sequence[FieldEntry],
+    *,
+    now_ms: Callable[[], int],
+    within_s: float = CHECK_S,
+    alert: bool = False,
 ) -> list[Finding]:
-    """Every check, side by side, in the order of the report. What cannot be asked is a finding, not an error."""
+    """Every check, side by side, in the order of the report. What cannot be asked is a finding, not an error.
+
+    `alert` posts a message to `alerts.url`.
+    """
     private = config.server.allow_private_upstreams
     # Nothing is bought and hardly anything asked: the pace of the configuration does not matter here.
     rea = RealEstateApi(config.realestateapi, now_ms=now_ms, allow_private=private)
@@ -107,6 +118,7 @@ async def examine(
                 _bounded(f"HighLevel {location.id}", within_s, _location(location, ghl, entries))
                 for location in config.ghl.locations
             ),
+            *([_bounded("alerts", within_s, _alerts(config))] if alert else []),
         ]
         found = [finding for findings in await asyncio.gather(*checks) for finding in findings]
     if not config.ghl.locations:
@@ -171,6 +183,22 @@ def _memory(memory: Memory) -> Finding:
         cure = f"raise maxmemory: new leads are answered 429 above {HIGH_WATER:.0%}"
         return Finding("Redis memory", "problem", str(memory), cure)
     return Finding("Redis memory", "ok", str(memory))
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+async def _alerts(config: Config) -> list[Finding]:
+    if config.alerts.url is None:
+        return [
+            Finding("alerts", "problem", "alerts.url is not set", "set it to an incoming webhook as Slack has them")
+        ]
+    webhook = Webhook(config.alerts.url, allow_private=config.server.allow_private_upstreams, tries=1)
+    try:
+        await webhook.post(title(config.queue.name, "This is a try: alerts arrive here. Do: nothing."))
+    except NotPosted as error:
+        return [Finding("alerts", "problem", str(error), "make a new webhook, or check the address in alerts.url")]
+    return [Finding("alerts", "ok", f"a message was posted to {webhook.host}: look whether it is there")]
 
 
 # --- the vendors -----------------------------------------------------------------------------------------------------

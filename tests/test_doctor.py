@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from daemon_process import as_toml, new_sandbox, settings_for
+from fake_slack import taking_alerts
 from redis_server import RedisServer, free_port, running
 
 from leadenrich.cli.doctor import run
@@ -270,6 +271,22 @@ async def test_fields_that_are_missing_or_of_a_wrong_type(config_of: Any, sandbo
     assert "estimated_value is TEXT, not NUMERICAL" in finding.found
 
 
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_alert_is_posted_where_it_is_asked_for_only(config_of: Any) -> None:
+    async with taking_alerts() as slack:
+        config = config_of(alerts={"url": slack.url})
+        assert "alerts" not in await told(config)
+        assert not slack.texts
+        assert (await told(config, alert=True))["alerts"].verdict == "ok"
+        assert slack.texts == ["leadenrich lead-enrichment. This is a try: alerts arrive here. Do: nothing."]
+        slack.answers = [404]
+        finding = (await told(config, alert=True))["alerts"]
+    assert (finding.verdict, finding.found) == ("problem", "alerts.url answered 404: is the webhook still there?")
+    assert (await told(config_of(), alert=True))["alerts"].found == "alerts.url is not set"
+
+
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
@@ -277,11 +294,11 @@ async def test_the_command_s_status_says_whether_something_is_wrong(
     tmp_path: Path, sandbox: Sandbox, safe_redis: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = written(tmp_path, sandbox, safe_redis.url)
-    assert await asyncio.to_thread(run, argparse.Namespace(config=good, json=False)) == 0
+    assert await asyncio.to_thread(run, argparse.Namespace(config=good, json=False, alert=False)) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert ["Redis append-only file", "ok", "on", ""] in rows
     bad = written(tmp_path, sandbox, safe_redis.url, realestateapi={"api_key": "a-wrong-key"})
-    assert await asyncio.to_thread(run, argparse.Namespace(config=bad, json=False)) == 1
+    assert await asyncio.to_thread(run, argparse.Namespace(config=bad, json=False, alert=False)) == 1
 
 
 async def test_a_vendor_that_repeats_a_secret_does_not_show_it(
@@ -290,7 +307,7 @@ async def test_a_vendor_that_repeats_a_secret_does_not_show_it(
     """HighLevel names the location after the admin token, of all things, with a line break in it."""
     sandbox.ghl.locations[sandbox.location_id].name = "the-admin-token\nproblem"
     path = written(tmp_path, sandbox, safe_redis.url)
-    assert await asyncio.to_thread(run, argparse.Namespace(config=path, json=True)) == 0
+    assert await asyncio.to_thread(run, argparse.Namespace(config=path, json=True, alert=False)) == 0
     out = capsys.readouterr().out
     assert "the-admin-token" not in out
     [told] = [row for row in json.loads(out) if row["what"].endswith(" token")]

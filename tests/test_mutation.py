@@ -82,7 +82,7 @@ def test_every_fault_is_a_program(file: str) -> None:
 
 
 def test_every_script_of_the_queue_is_in_the_scope() -> None:
-    not_of_the_queue = {"acquire", "reserve", "settle", "spend"}  # purchases and the limiter
+    not_of_the_queue = {"acquire", "reserve", "settle", "spend", "turn"}  # purchases, the limiter, alerts
     scripts = {path.stem for path in (PACKAGE / "store" / "lua").glob("*.lua")}
     assert {Path(file).stem for file in SCOPE if file.endswith(".lua")} == scripts - not_of_the_queue
 

@@ -27,9 +27,8 @@ def run(args: argparse.Namespace) -> int:
     secrets = secret_values(config)
     configure(LogSettings(level="error"), secrets=secrets)  # what goes wrong is in the report
     redactor = Redactor(secrets)
-    found = [
-        _clean(finding, redactor) for finding in run_loop(examine(config, mapping_of(config).entries, now_ms=now_ms))
-    ]
+    looks = examine(config, mapping_of(config).entries, now_ms=now_ms, alert=args.alert)
+    found = [_clean(finding, redactor) for finding in run_loop(looks)]
     if args.json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     elif sys.stdout.isatty():

@@ -53,6 +53,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--alert", action="store_true", help="also post a message to alerts.url, to see it arrive")
     parser.add_argument("--json", action="store_true", help="the report as JSON, for scripts")
 
 

@@ -7,6 +7,7 @@ from leadenrich.config.outline import Row, outline, secret_values
 from leadenrich.config.reading import Source
 from leadenrich.config.secret import Secret
 from leadenrich.config.settings import (
+    AlertSettings,
     Config,
     EnrichmentSettings,
     GhlSettings,
@@ -25,6 +26,7 @@ from leadenrich.config.urls import address_fault, base_url_fault, is_loopback, s
 
 __all__ = [
     "OUTCOME_TAGS",
+    "AlertSettings",
     "Config",
     "ConfigFaults",
     "EnrichmentSettings",

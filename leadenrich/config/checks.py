@@ -11,7 +11,7 @@ from leadenrich.config.public_key import NoPublicKey, NotEd25519, ed25519_key
 from leadenrich.config.redis_urls import redis_url_fault
 from leadenrich.config.secret import Secret
 from leadenrich.config.settings import Config
-from leadenrich.config.urls import base_url_fault, host_fault, is_loopback, split_listen
+from leadenrich.config.urls import base_url_fault, host_fault, is_loopback, split_listen, webhook_url_fault
 
 # What the enrichment writes to a contact. A trigger among them would start work by its own result, for ever.
 OUTCOME_TAGS: Final = frozenset({"qualified", "review", "enrich_no_match", "enrich_no_address"})
@@ -23,6 +23,7 @@ EXAMPLES: Final = {
     "server.viewer_token": "example-of-a-viewer-token",
     "ghl.app_id": "example-of-an-app-id",
     "ghl.webhook_token": "example-of-a-webhook-token",
+    "alerts.url": "https://hooks.example.com/services/T000/B000/example",
 }
 UNIT_STOP_S: Final = 45  # TimeoutStopSec of systemd/leadenrich.service
 
@@ -31,6 +32,7 @@ def cross_faults(config: Config) -> list[Fault]:
     """Every fault of a configuration whose single values are all of their type."""
     checks: tuple[Callable[[Config], Iterator[Fault]], ...] = (
         _addresses,
+        _alerts,
         _names,
         _secrets,
         _trigger_tags,
@@ -88,6 +90,7 @@ def notices(config: Config) -> list[Fault]:
         )
         found.append(Fault("worker.shutdown_grace", message))
     shown = {key: secret.reveal() for key, secret in _named_secrets(config)} | {"ghl.app_id": config.ghl.app_id}
+    shown["alerts.url"] = config.alerts.url.reveal() if config.alerts.url else None
     for key, example in EXAMPLES.items():
         if shown.get(key) == example:
             found.append(Fault(key, "is the value that config.example.toml shows: put your own there"))
@@ -108,6 +111,18 @@ def _addresses(config: Config) -> Iterator[Fault]:
     for key, url in (("realestateapi.base_url", config.realestateapi.base_url), ("ghl.base_url", config.ghl.base_url)):
         if (fault := base_url_fault(url, allow_private=private)) is not None:
             yield Fault(key, fault)
+
+
+def _alerts(config: Config) -> Iterator[Fault]:
+    alerts = config.alerts
+    if alerts.url is not None:
+        private = config.server.allow_private_upstreams
+        if (fault := webhook_url_fault(alerts.url.reveal(), allow_private=private)) is not None:
+            yield Fault("alerts.url", fault)
+    if alerts.failed_minimum > alerts.failed_last:
+        yield Fault(
+            "alerts.failed_minimum", f"is above alerts.failed_last ({alerts.failed_last}): never so many are seen"
+        )
 
 
 def _names(config: Config) -> Iterator[Fault]:

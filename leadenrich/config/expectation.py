@@ -63,7 +63,9 @@ def from_text(text: str, kind: Any) -> object:
             case inspect.VarTupleType() if stripped.startswith("["):
                 return _json(stripped)
             case inspect.VarTupleType() if len(parts) == 1:
-                return [item.strip() for item in text.split(",") if item.strip()]
+                items = [item.strip() for item in text.split(",") if item.strip()]
+                numbers = isinstance(part.item_type, inspect.FloatType)
+                return [_number(item, whole=False) for item in items] if numbers else items
             case inspect.CustomType():
                 return stripped
     return text
@@ -87,10 +89,17 @@ def _words(info: inspect.Type) -> str:
         case inspect.LiteralType():
             return f"one of {', '.join(sorted(map(str, info.values)))}"
         case inspect.VarTupleType():
-            return "a list of texts"
+            return f"a list of {_list_words(info.item_type)}"
         case inspect.CustomType():
             return "a text"
     return "another sort of value"
+
+
+def _list_words(item: inspect.Type) -> str:
+    if not isinstance(item, inspect.FloatType):
+        return "texts"
+    most = "" if item.le is None else f", {item.le} at most"
+    return f"numbers{_bounds(item)}{most}"
 
 
 def _bounds(info: inspect.IntType | inspect.FloatType) -> str:

@@ -123,6 +123,16 @@ class RuleEntry(Section, frozen=True):
     why: str | None = None
 
 
+class AlertSettings(Section, frozen=True):
+    url: Secret | None = None  # an incoming webhook as Slack has them; without one nothing is posted
+    oldest_live_wait: NotNegative = 900.0  # seconds; 0: never
+    failed_share: Annotated[float, Meta(ge=0, le=1)] = 0.5  # of the leads that ended last; 0: never
+    failed_last: Annotated[int, Meta(ge=1, le=1000)] = 50  # so many are looked at
+    failed_minimum: Annotated[int, Meta(ge=1)] = 20  # so many must have ended
+    budget: tuple[Annotated[float, Meta(gt=0, le=1)], ...] = (0.8, 1.0)  # shares of realestateapi.daily_credits
+    remind: NotNegative = 86_400.0  # seconds; 0: never
+
+
 class LogSettings(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
@@ -138,4 +148,5 @@ class Config(Section, frozen=True):
     enrichment: EnrichmentSettings = field(default_factory=EnrichmentSettings)
     mapping: dict[str, MappingEntry] = field(default_factory=dict)
     rules: tuple[RuleEntry, ...] = ()
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     log: LogSettings = field(default_factory=LogSettings)

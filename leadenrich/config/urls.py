@@ -49,6 +49,14 @@ def base_url_fault(url: str, *, allow_private: bool = False) -> str | None:
     return None if _is_host_name(host) else "has a host that is neither a name nor an IP address"
 
 
+def webhook_url_fault(url: str, *, allow_private: bool = False) -> str | None:
+    """Why nothing may be posted to a webhook of this URL; None when it may. Some keep their secret in a query."""
+    base, _, query = url.partition("?")
+    if any(not "!" <= sign <= "~" for sign in query) or "#" in query:
+        return "must not hold blanks, a fragment or what is no ASCII"
+    return base_url_fault(base, allow_private=allow_private)
+
+
 def address_fault(address: IpAddress, *, allow_private: bool = False) -> str | None:
     """Why no provider may be called at this address; None when one may."""
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:

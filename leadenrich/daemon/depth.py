@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from leadenrich.config import Config
 from leadenrich.core.job import JobState, Lane, Reason
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.views import Stats, Views
@@ -14,16 +15,17 @@ ASKED_WITHIN_S = 120.0
 
 
 class DepthGauge:
-    """`shown` answers a scrape with what was read last; `refresh` reads again where a scrape came lately.
+    """`shown` answers a scrape with what was read last; `refresh` reads again where a scrape came lately."""
 
-    `credits_limit` is `realestateapi.daily_credits`, for the scraper to compare with; a reload may set it.
-    """
-
-    def __init__(self, views: Views, *, credits_limit: int) -> None:
-        self.credits_limit = credits_limit
+    def __init__(self, views: Views, config: Config) -> None:
         self._views = views
+        self.reconfigure(config)
         self._asked_at = float("-inf")
         self._last: QueueDepth | None = None
+
+    def reconfigure(self, config: Config) -> None:
+        """The day's limit is shown beside what was used."""
+        self._credits_limit = config.realestateapi.daily_credits
 
     def shown(self) -> QueueDepth | None:
         """None when nothing is known: the first scrape, and while Redis is away."""
@@ -37,7 +39,7 @@ class DepthGauge:
             return
         try:
             stats, oldest_s = await self._views.stats(), await self._views.oldest_waiting_s()
-            self._last = _depth(stats, oldest_s, await self._views.credits_today(), self.credits_limit)
+            self._last = _depth(stats, oldest_s, await self._views.credits_today(), self._credits_limit)
         except StoreUnavailable:
             self._last = None
             raise

@@ -7,13 +7,14 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO, TypeAlias
 
 import structlog
 
+from leadenrich.alerts.alerting import Alerting
 from leadenrich.config import Config, secret_values, without_password
 from leadenrich.daemon.clock import SystemClock
 from leadenrich.daemon.depth import DepthGauge
@@ -33,7 +34,6 @@ from leadenrich.worker.identity import NameTaken, default_name, hold_name, refus
 from leadenrich.worker.maintenance import every
 
 if TYPE_CHECKING:
-    from leadenrich.daemon.web_half import WebHalf
     from leadenrich.daemon.worker_half import WorkerHalf
 
 log = structlog.get_logger("leadenrich.daemon")
@@ -43,6 +43,12 @@ DEPTH_LOOK_S = 15.0
 LAG_LOOK_S = 1.0
 
 Reload: TypeAlias = Callable[[], Config]
+
+
+class Reconfigured(Protocol):
+    """A part that a reload changes. Raises: ValueError, and then it has changed nothing."""
+
+    def reconfigure(self, config: Config) -> None: ...
 
 
 class CannotStart(Exception):
@@ -70,6 +76,7 @@ class ServeOptions:
     signals: bool = True  # listen to SIGTERM, SIGINT, SIGHUP
     log_stream: TextIO | None = None  # default: stderr
     probe_s: float = 30.0
+    alert_look_s: float = 15.0  # between two looks for what somebody should be told
     clock: Clock = field(default_factory=SystemClock)  # what dates and ages in the records are held against
 
 
@@ -123,8 +130,9 @@ async def _run(
         await refuse_rival(queue, lease_s=config.queue.lease)
     report, switches = Reporter(metrics), Switches(connection, queue.keys)
     store_look = StoreLook(connection, switches, health)
-    depth = DepthGauge(Views(connection, queue.keys), credits_limit=config.realestateapi.daily_credits)
+    depth = DepthGauge(Views(connection, queue.keys), config)
     health.look = store_look.refresh
+    alerting = Alerting(config, connection, queue.keys, daemon=queue.owner, count=metrics.alert)
     _observe(connection, queue, metrics, store_look, depth)
     async with AsyncExitStack() as stack:
         worker = web = None
@@ -157,11 +165,11 @@ async def _run(
             await stack.enter_async_context(open_probe(config, metrics=metrics, health=health))
         async with asyncio.TaskGroup() as group:
             if options.signals:
-                stack.enter_context(_signals(stop, lambda: _reload(options.reload, web, worker, health)))
+                parts = [part for part in (web, worker, alerting, depth) if part is not None]
+                stack.enter_context(_signals(stop, lambda: _reload(options.reload, parts, health)))
             running = Running(web.url if web else None, queue, connection, metrics, health, worker, stop)
-            group.create_task(every(STORE_LOOK_S, stop, store_look.look), name="store-look")
-            group.create_task(every(DEPTH_LOOK_S, stop, depth.refresh), name="depth")
-            group.create_task(_measure_lag(metrics, stop), name="lag")
+            _start_looks(group, store_look, depth, metrics, stop)
+            looks = group.create_task(every(options.alert_look_s, stop, alerting.look), name="alerts")
             work = group.create_task(worker.run(stop), name="worker") if worker else None
             _start_watchdog(group, health, worker, stop)
             health.ready()
@@ -170,6 +178,7 @@ async def _run(
                 on_ready(running)
             await stop.wait()
             health.stopping()
+            looks.cancel()  # a post that gets no answer delays nobody's way down: the next start tells
             if web is not None:
                 await web.server.stop()
             if work is not None:
@@ -198,6 +207,14 @@ def _observe(connection: Connection, queue: Queue, metrics: Metrics, store_look:
     queue.on_batch = metrics.enqueue_batch_jobs.observe
     metrics.watch_queue(depth.shown)
     metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
+
+
+def _start_looks(
+    group: asyncio.TaskGroup, store_look: StoreLook, depth: DepthGauge, metrics: Metrics, stop: asyncio.Event
+) -> None:
+    group.create_task(every(STORE_LOOK_S, stop, store_look.look), name="store-look")
+    group.create_task(every(DEPTH_LOOK_S, stop, depth.refresh), name="depth")
+    group.create_task(_measure_lag(metrics, stop), name="lag")
 
 
 async def _measure_lag(metrics: Metrics, stop: asyncio.Event) -> None:
@@ -245,7 +262,7 @@ def _signals(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _reload(read: Reload | None, web: WebHalf | None, worker: WorkerHalf | None, health: Health) -> None:
+def _reload(read: Reload | None, parts: Sequence[Reconfigured], health: Health) -> None:
     """All or nothing: a configuration that cannot be used changes nothing, and the log says why."""
     if read is None:
         log.warning("reload_refused", note="a daemon with fake vendors keeps its configuration: restart it")
@@ -253,17 +270,15 @@ def _reload(read: Reload | None, web: WebHalf | None, worker: WorkerHalf | None,
     health.reloading()
     try:
         config = read()
-        if web is not None:
-            web.reconfigure(config)
-        if worker is not None:
-            worker.reconfigure(config)
+        for part in parts:
+            part.reconfigure(config)
     except ValueError as error:
         log.error("reload_refused", error=str(error), note="the old configuration stays in force")
     else:
         configure(config.log, secrets=secret_values(config))
         log.info(
             "reloaded",
-            note="in force: keys, tokens, locations, provider rates, mapping, rules, dedup of the doors, log; "
+            note="in force: keys, tokens, locations, provider rates, mapping, rules, dedup of the doors, alerts, log; "
             "addresses, Redis, queue and worker slots change at the next start",
         )
     health.ready()

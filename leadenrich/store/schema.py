@@ -16,7 +16,10 @@
 | `ev` | STREAM | about 2,000 entries | the events, up to eight an entry |
 | `audit` | STREAM | about 10,000 entries | what people did: who, what, on what, how many |
 | `counts` | HASH | permanent, bounded by names | jobs by lane and state; totals |
+| `history` | HASH | permanent, 1,776 samples at most | the totals, minute by minute for a day, by hours for two weeks |
 | `meta` | HASH | permanent, bounded by names | what is paused and why, schema version |
+| `alerts` | HASH | a day after the last look | which alerts are under way |
+| `alerts:turn` | STRING | two minutes | the daemon that looks after them |
 | `workers` | HASH | permanent, one entry a worker name | last claim, beat and boot of each daemon |
 
 Outside the queue's slot, each with a tag of its own: `le:{prop:<provider>:v1:<hash>}:record` and `:flight`,
@@ -52,6 +55,9 @@ class Keys:
         self.counts = p + "counts"
         self.meta = p + "meta"
         self.workers = p + "workers"
+        self.history = p + "history"
+        self.alerts = p + "alerts"
+        self.alerts_turn = p + "alerts:turn"
 
     def wait(self, lane: str) -> str:
         return f"{self.prefix}wait:{lane}"

@@ -104,7 +104,7 @@ class Metrics:
             "redis_seconds", "Round trip of a script, by its verb.", _SHORT_SECONDS, ["verb"]
         )
         self.redis_errors = counter("redis_errors_total", "Commands that Redis did not carry out.")
-        self.alerts = counter("alerts_total", "Alerts to alerts.url, by what became of them.", ["result"])
+        self.alerts = counter("alerts_total", "Messages to alerts.url: posted, or dropped after all tries.", ["result"])
         self.loop_lag_seconds = histogram(
             "loop_lag_seconds", "How late the event loop woke up a timer: what blocks it shows here.", _SHORT_SECONDS
         )
@@ -121,10 +121,18 @@ class Metrics:
         self._waits = {lane: self.job_wait_seconds.labels(lane=lane.value) for lane in Lane}
         self._calls: dict[tuple[str, str, int | None], _Call] = {}
         self._scripts: dict[str, Histogram] = {}
-        for result in ("posted", "dropped"):
-            self.alerts.labels(result=result)
+        self._alerts = {result: self.alerts.labels(result=result) for result in ("posted", "dropped")}
         if process:
             ProcessCollector(registry=registry)
+
+    def calls_made(self) -> dict[str, int]:
+        """This process' calls so far to each kind of vendor."""
+        made: dict[str, int] = {}
+        for metric in self.provider_calls.collect():
+            for sample in metric.samples:
+                name = sample.labels["provider"]
+                made[name] = made.get(name, 0) + int(sample.value)
+        return made
 
     def event(self, event: Event) -> None:
         """Count one event of a job's life."""
@@ -137,6 +145,10 @@ class Metrics:
             label = "none" if outcome is None else outcome.value
             counter = self._outcomes[outcome] = self.outcomes.labels(outcome=label)
         counter.inc()
+
+    def alert(self, result: Literal["posted", "dropped"]) -> None:
+        """Count one message to people."""
+        self._alerts[result].inc()
 
     def waited(self, lane: Lane, seconds: float) -> None:
         """Note how long a job waited for its first start."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from leadenrich.core.job import Event, JobState, Reason
+from leadenrich.core.times import span
 from leadenrich.web.shown import EntryShown, JobShown
 
 _WHY_NOT: Final[dict[str, str]] = {
@@ -84,11 +85,7 @@ def took(began: str, ended: str | None) -> str:
 
 def age(seconds: float | None) -> str:
     """How long the oldest waits."""
-    if seconds is None:
-        return "nothing waits"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return "nothing waits" if seconds is None else span(seconds)
 
 
 def _why_not(job: JobShown) -> str:
