@@ -24,8 +24,8 @@ STYLES: Final = {
     JobState.SUCCEEDED.value: "green", JobState.FAILED_FINAL.value: "yellow",
     JobState.PROCESSING.value: "cyan", JobState.RETRY_SCHEDULED.value: "magenta",
 }  # fmt: skip
-_COLUMNS: Final = ("id", "state", "outcome", "contact", "address", "tries", "age")
 PIPE_WIDTH: Final = 160
+_WIDE: Final = 110  # columns of a terminal that shows address and tries too
 _ADDRESS_SIGNS: Final = 28
 
 
@@ -36,31 +36,40 @@ def console() -> Console:
 
 
 def print_jobs(jobs: Sequence[JobView], clean: Clean) -> None:
+    """On a pipe: id, state, outcome, reason, contact, address, tries, age."""
     if not sys.stdout.isatty():
         for job in jobs:
-            print(*_cells(job, clean), sep="\t")
+            outcome, reason, address = job.outcome or "", job.reason or "", clean(shown(job, JobShown).address)
+            print(job.id, job.state, outcome, reason, clean(job.contact_id), address, _tries(job), _age(job), sep="\t")
         return
     if not jobs:
         print("No job fits.")
         return
+    out = console()
+    wide = out.width >= _WIDE
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in _COLUMNS:  # an id is there to be copied
-        table.add_column(
-            name, no_wrap=name in ("id", "state", "contact"), overflow="ellipsis" if name == "address" else "fold"
-        )
+    for name in ("id", "state", "came to", "contact", *(("address", "tries") if wide else ()), "age"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "came to" else "fold")
     for job in jobs:
-        job_id, state, *rest = _cells(job, clean)
-        table.add_row(Text(job_id), Text(state, STYLES.get(state, "")), *map(Text, rest))
-    console().print(table)
+        address = clean(shown(job, JobShown).address)
+        short = address if len(address) <= _ADDRESS_SIGNS else f"{address[: _ADDRESS_SIGNS - 1]}…"
+        table.add_row(
+            Text(job.id),
+            Text(job.state, STYLES.get(job.state, "")),
+            job.reason or job.outcome or "",  # who failed for want of a record or an address has both: one says it all
+            Text(clean(job.contact_id)),
+            *((Text(short), _tries(job)) if wide else ()),
+            _age(job),
+        )
+    out.print(table)
 
 
-def _cells(job: JobView, clean: Clean) -> list[str]:
-    old_s = (datetime.now(UTC) - datetime.fromisoformat(job.created_at)).total_seconds()
-    came_to = " ".join(part for part in (job.outcome, job.reason) if part)
-    address = clean(shown(job, JobShown).address)
-    short = address if len(address) <= _ADDRESS_SIGNS else f"{address[: _ADDRESS_SIGNS - 1]}…"
-    tries = f"{job.attempts_made}/{job.max_attempts}"
-    return [job.id, job.state, came_to, clean(job.contact_id), short, tries, age(max(0.0, old_s))]
+def _tries(job: JobView) -> str:
+    return f"{job.attempts_made}/{job.max_attempts}"
+
+
+def _age(job: JobView) -> str:
+    return age(max(0.0, (datetime.now(UTC) - datetime.fromisoformat(job.created_at)).total_seconds()))
 
 
 def print_job(job: JobView, clean: Clean) -> None:

@@ -125,6 +125,11 @@ def _backfill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the summary as JSON, for scripts")
 
 
+def _status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--watch", action="store_true", help="look each second, until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="for scripts; with --watch a line a second")
+
+
 def _erase(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("contact", metavar="CONTACT_ID", help="the HighLevel contact")
     parser.add_argument("--location", metavar="ID", help="of this location only (default: of all)")
@@ -175,6 +180,13 @@ COMMANDS: Final = (
         "create the custom fields that the mapping needs in HighLevel",
         "leadenrich setup --location ve9EPM428h8vShlRW1KT",
         _setup,
+    ),
+    Command(
+        "status",
+        "leadenrich.cli.status_view",
+        "the running daemons at a glance: what waits, what is paused, what failed",
+        "leadenrich status --watch",
+        _status,
     ),
     Command(
         "enrich",

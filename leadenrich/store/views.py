@@ -68,7 +68,7 @@ class Views:
         counts, *heads = await self._connection.flush(pipeline)
         credits = await self.credits_today()
         pauses = await self._switches.all()
-        finished = await self._finished_within(60)
+        finished = await self.finished_within(60)
         ages = await self._ages(heads)
         return Stats(
             lanes=_lanes(counts),
@@ -117,7 +117,8 @@ class Views:
             )
         return views
 
-    async def _finished_within(self, seconds: int) -> int:
+    async def finished_within(self, seconds: int) -> int:
+        """How many jobs ended in the last seconds, of those that are kept."""
         since = round((datetime.now(UTC).timestamp() - seconds) * 1000)
         pipeline = self._connection.pipeline()
         pipeline.zcount(self._keys.done, since, "+inf")

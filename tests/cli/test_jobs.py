@@ -43,9 +43,17 @@ def test_a_list_is_filtered_and_says_when_there_is_more(shell: Shell) -> None:
     shell.desk(failed(3))
     [bulk] = shell.desk(waiting("a-contact", lane=Lane.BULK))
     [line] = shell.done("jobs", "list", "--lane", "bulk").lines
-    assert line.split("\t")[:6] == [bulk, "QUEUED", "", "a-contact", "742 Evergreen Ter, Springfi…", "0/3"]
+    assert line.split("\t")[:7] == [
+        bulk,
+        "QUEUED",
+        "",
+        "",
+        "a-contact",
+        "742 Evergreen Ter, Springfield, IL 62704",
+        "0/3",
+    ]
     part = shell.done("jobs", "list", "--state", "FAILED_FINAL", "--limit", "2")
-    assert [line.split("\t")[2] for line in part.lines] == ["attempts_exhausted"] * 2
+    assert [line.split("\t")[3] for line in part.lines] == ["attempts_exhausted"] * 2
     assert "there are more than these 2" in part.err
     whole = shell.done("jobs", "list", "--reason", "attempts_exhausted", "--since", "2020-01-01", "--limit", "3")
     assert (len(whole.lines), whole.err) == (3, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from queue_desk import Desk, MakeDesk
+from queue_desk import Desk
 
 from leadenrich.core.address import normalise
 from leadenrich.core.job import Lane
@@ -171,13 +171,16 @@ async def test_a_pause_that_names_it_is_told(desk: Desk, erasure: Erasure) -> No
     assert (await erasure.erase(CANARY, ["loc1"], None)).pauses == ["ghl:loc1"]
 
 
-async def test_more_than_a_page_is_removed_wherever_it_waits(make_desk: MakeDesk) -> None:
-    desk = make_desk()
-    for number in range(230):
-        await desk.new(f"other{number}")
-    job_id = await desk.new(CANARY, "1 A St")
-    claims = await desk.claim(231)
-    [claim] = [it for it in claims if it.job_id == job_id]
-    await desk.retry(claim)
-    assert (await Erasure(desk.connection, desk.keys).erase(CANARY, ["loc1"], None)).jobs == 1
-    assert (await desk.views.stats()).lanes["live"]["RETRY_SCHEDULED"] == 0
+async def test_one_that_stands_behind_many_others_is_found(
+    desk: Desk, erasure: Erasure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list is read part by part."""
+    monkeypatch.setattr("leadenrich.store.job_list.CHUNK", 2)
+    monkeypatch.setattr("leadenrich.store.job_list.SCANNED_MAX", 3)
+    for contact in ("other1", CANARY, "other2", "other3", "other4"):
+        await desk.new(contact)
+    claims = await desk.claim(2)
+    await desk.retry(claims[1])
+    assert (await erasure.erase(CANARY, ["loc1"], None)).jobs == 1
+    counts = (await desk.views.stats()).lanes["live"]
+    assert (counts["QUEUED"], counts["PROCESSING"], counts["RETRY_SCHEDULED"]) == (3, 1, 0)
