@@ -129,6 +129,21 @@ def unit_of(tags: Mapping[str, str]) -> str:
     return re.sub(r"(?<!\d) +| +(?!\d)", "", unit.strip())
 
 
+def same_words(word: str) -> frozenset[str]:
+    """Other spellings of a word of a street, lower case: `st` for `street`, `north` for `n`; none for other words."""
+    return _spellings().get(word, frozenset()) - {word}
+
+
+@cache
+def _spellings() -> Mapping[str, frozenset[str]]:
+    constants = _library().constants
+    same: dict[str, set[str]] = {}
+    for table in (constants.STREET_TYPE_ABBREVIATIONS, constants.DIRECTIONAL_REPLACEMENTS):
+        for long, short in table.items():
+            same.setdefault(short.lower(), {short.lower()}).add(long.lower())
+    return {word: frozenset(words) for words in same.values() for word in words}
+
+
 def _direction(word: str) -> str:
     """`SW` for `SOUTHWEST`, `S W` and `SW`; "" for what is no direction."""
     bare = re.sub(r"[^A-Z]+", "", word.upper())

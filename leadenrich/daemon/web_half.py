@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,10 +19,13 @@ from leadenrich.providers.ghl import provider_name
 from leadenrich.store.audit import Audit
 from leadenrich.store.connection import Connection
 from leadenrich.store.feed import Feed
+from leadenrich.store.history import History
 from leadenrich.store.intake import SpoolingIntake
 from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.job_list import JobList
 from leadenrich.store.queue import Queue, Receipt, Submission
+from leadenrich.store.records import BoughtRecords
+from leadenrich.store.search import Search
 from leadenrich.store.spool import open_spool
 from leadenrich.store.spool_file import SPOOL_BYTES_MAX, SpoolRefused
 from leadenrich.store.switches import Switches
@@ -30,7 +33,8 @@ from leadenrich.store.views import Views
 from leadenrich.telemetry.health import HalfReport, Health, HealthReport
 from leadenrich.telemetry.metrics import Metrics
 from leadenrich.web.app import WebParts, create_app, create_probe_app, reconfigure
-from leadenrich.web.ports import Operations
+from leadenrich.web.in_force import InForce, Sources
+from leadenrich.web.ports import Finding, Operations
 from leadenrich.web.server import CannotListen, WebServer
 
 log = structlog.get_logger("leadenrich.daemon")
@@ -43,11 +47,15 @@ class WebHalf:
     server: WebServer
     url: str
     app: web.Application
+    budgets: dict[str, int]
     rates: dict[str, float]  # calls a second by provider: who can be shown and paused
+    in_force: InForce
 
     def reconfigure(self, config: Config) -> None:
         """Raises: ValueError, and then nothing was changed."""
         reconfigure(self.app, config.server, config.ghl, config.queue)
+        self.in_force.configure(config)
+        self.budgets.update(_budgets(config))
         self.rates.clear()
         self.rates.update(_rates(config))
 
@@ -72,12 +80,28 @@ def _rates(config: Config) -> dict[str, float]:
     return {"realestateapi": config.realestateapi.rate_per_second, **places}
 
 
+def _locations(rates: Iterable[str]) -> list[str]:
+    return [name.partition(":")[2] for name in rates if name.startswith("ghl:")]
+
+
+def _budgets(config: Config) -> dict[str, int]:
+    return {"realestateapi": config.realestateapi.daily_credits}
+
+
 @asynccontextmanager
 async def open_web(
-    config: Config, connection: Connection, queue: Queue, *, metrics: Metrics, health: Health, report: Reporter
+    config: Config,
+    connection: Connection,
+    queue: Queue,
+    *,
+    metrics: Metrics,
+    health: Health,
+    report: Reporter,
+    sources: Sources = dict,
 ) -> AsyncIterator[WebHalf]:
-    """Raises: CannotListen, also when the spool cannot be used."""
-    rates = _rates(config)
+    """`sources` tells where each setting is from. Raises: CannotListen, also when the spool cannot be used."""
+    rates, budgets = _rates(config), _budgets(config)
+    in_force = InForce(config, sources, BoughtRecords(connection))
     async with AsyncExitStack() as stack:
         intake: Queue | SpoolingIntake = queue
         if config.server.spool and connection.embedded:
@@ -101,6 +125,12 @@ async def open_web(
                 intake=intake,
                 views=Views(connection, queue.keys, rates=rates),
                 operations=operations,
+                finding=Finding(
+                    History(connection, queue.keys),
+                    Search(connection, queue.keys, locations=lambda: _locations(rates)),
+                    budgets,
+                    in_force,
+                ),
                 feed=Feed(connection, queue.keys),
                 health=health,
                 render_metrics=metrics.render,
@@ -109,7 +139,7 @@ async def open_web(
             )
         )
         server = await stack.enter_async_context(WebServer(app, host=config.server.host, port=config.server.port))
-        yield WebHalf(server, server.url, app, rates)
+        yield WebHalf(server, server.url, app, budgets, rates, in_force)
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from leadenrich.enrich.needs import Clock
 from leadenrich.store.boots import Boots
 from leadenrich.store.connection import Connection
 from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.history import SAMPLE_S, History
 from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
 from leadenrich.telemetry.health import Health
@@ -80,6 +81,7 @@ class WorkerHalf:
         )
         self._heart = Heart(queue, lambda: self.pool.claims, idle_s=self._lease_s, about=socket.gethostname())
         self._watch = Watch(queue, lease_s=self._lease_s, on_reclaimed=self._reclaimed)
+        self._history = History(connection, queue.keys, calls_made=metrics.calls_made)
         metrics.in_flight_jobs.set_function(lambda: len(self.pool.claims))
 
     async def take_up(self, locations: Iterable[str]) -> None:
@@ -101,6 +103,7 @@ class WorkerHalf:
             group.create_task(every(self._lease_s / 3, drained, self._heart.beat), name="heart")
             group.create_task(every(lambda: self._watch.rest_s, drained, self._look), name="watch")
             group.create_task(every(self._probe_s, stop, self._look_again), name="look-again")
+            group.create_task(every(SAMPLE_S, stop, self._history.sample), name="history")
             await self.pool.run(stop)
             drained.set()
 

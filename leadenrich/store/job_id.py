@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+TIME_CHARS = 9  # of an id: they tell the millisecond
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 
 
@@ -12,3 +13,11 @@ def new_job_id(now_ms: int) -> str:
     """Sorts by time, URL-safe: 9 characters of milliseconds, 7 random ones."""
     number = (now_ms << 35) | secrets.randbits(35)
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in (70, 60, 50, 40, 30, 20, 10, 0)])
+
+
+def created_ms(job_id: str) -> int:
+    """When the job of one of our ids came in, epoch milliseconds."""
+    number = 0
+    for char in job_id[:TIME_CHARS]:
+        number = number << 5 | _ALPHABET.index(char)
+    return number

@@ -84,7 +84,7 @@ class _Source:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class Mark:
     """The last job looked at in a source, and its score there; "" before the first."""
 
     job_id: str = ""
@@ -122,7 +122,7 @@ class JobList:
                     if len(hits) == limit:
                         return JobPage(hits, _cursor(at, row))
             scanned += len(rows)
-            at, mark = (at, rows[-1]) if rows else (at + 1, _Mark())
+            at, mark = (at, rows[-1]) if rows else (at + 1, Mark())
             if scanned >= SCANNED_MAX and at < len(sources):
                 return JobPage(hits, _cursor(at, mark))
         return JobPage(hits, None)
@@ -141,7 +141,10 @@ class JobList:
         return [job_view(job_id, *answers[i * 4 : i * 4 + 4]) for i, job_id in enumerate(ids)]
 
     def _lanes(self) -> list[_Source]:
-        return [_Source(key, "lane", JobState.QUEUED) for key in (self._keys.wait_live, self._keys.wait_bulk, self._keys.suspects)]
+        return [
+            _Source(key, "lane", JobState.QUEUED)
+            for key in (self._keys.wait_live, self._keys.wait_bulk, self._keys.suspects)
+        ]
 
     def _sources(self, state: JobState | None) -> list[_Source]:
         """In the direction that jobs move, so that one which moves meanwhile is still met."""
@@ -158,7 +161,7 @@ class JobList:
         }
         return by_state[state]
 
-    async def _after(self, source: _Source, mark: _Mark, since: datetime | None) -> list[_Mark]:
+    async def _after(self, source: _Source, mark: Mark, since: datetime | None) -> list[Mark]:
         """Up to CHUNK jobs behind the mark; none at the source's end."""
         match source.kind:
             case "lane":
@@ -166,14 +169,14 @@ class JobList:
             case "leases":  # few, and their scores move with every beat
                 rows = await self._connection.execute("ZRANGE", source.key, 0, LEASES_MAX - 1)
                 ids = sorted((row.decode() for row in rows), reverse=True)
-                return [_Mark(job_id) for job_id in ids if not mark.job_id or job_id < mark.job_id][:CHUNK]
+                return [Mark(job_id) for job_id in ids if not mark.job_id or job_id < mark.job_id][:CHUNK]
             case "due":  # from the next one on: who is put off meanwhile moves ahead of the reader
                 return await self._after_by_score(source.key, mark, "+inf", ())
             case "ended":  # nobody is created after its end
                 least = str(round(since.timestamp() * 1000)) if since else "-inf"
                 return await self._after_by_score(source.key, mark, least, ("REV",))
 
-    async def _after_in_lane(self, key: str, mark: _Mark) -> list[_Mark]:
+    async def _after_in_lane(self, key: str, mark: Mark) -> list[Mark]:
         """From the end where jobs come in. A mark that is gone was taken, and with it all that had waited longer."""
         last = -1
         if mark.job_id:
@@ -183,7 +186,7 @@ class JobList:
                 return []
         first = last - CHUNK + 1 if last < 0 else max(0, last - CHUNK + 1)
         ids = await self._connection.execute("LRANGE", key, first, last)
-        return [_Mark(job_id.decode()) for job_id in reversed(ids)]
+        return [Mark(job_id.decode()) for job_id in reversed(ids)]
 
     async def _older_than(self, key: str, job_id: str) -> int:
         """How many at the head of a lane are not younger, to the millisecond: but for what came back to it, a lane is
@@ -198,14 +201,14 @@ class JobList:
                 high = middle
         return low
 
-    async def _after_by_score(self, key: str, mark: _Mark, end: str, order: tuple[str, ...]) -> list[_Mark]:
+    async def _after_by_score(self, key: str, mark: Mark, end: str, order: tuple[str, ...]) -> list[Mark]:
         start = str(mark.score) if mark.job_id else ("+inf" if order else "-inf")
         offset = 0
         while True:
             answer = await self._connection.execute(
                 "ZRANGE", key, start, end, "BYSCORE", *order, "LIMIT", offset, CHUNK, "WITHSCORES"
             )
-            rows = _scored(answer)
+            rows = scored(answer)
             # Of equal scores those up to the mark were met: Redis has them in the order of their ids.
             fresh = [row for row in rows if not mark.job_id or _is_behind(row, mark, backwards=bool(order))]
             if fresh or len(rows) < CHUNK:
@@ -213,14 +216,14 @@ class JobList:
             offset += CHUNK
 
 
-def _scored(answer: Sequence[Any]) -> list[_Mark]:
+def scored(answer: Sequence[Any]) -> list[Mark]:
     """Pairs, or one flat list of ids and scores: which it is depends on the protocol that was agreed on."""
     is_paired = bool(answer) and isinstance(answer[0], list | tuple)
     pairs = answer if is_paired else list(zip(answer[::2], answer[1::2], strict=True))
-    return [_Mark(job_id.decode(), int(float(score))) for job_id, score in pairs]
+    return [Mark(job_id.decode(), int(float(score))) for job_id, score in pairs]
 
 
-def _is_behind(row: _Mark, mark: _Mark, *, backwards: bool) -> bool:
+def _is_behind(row: Mark, mark: Mark, *, backwards: bool) -> bool:
     if row.score != mark.score:
         return True
     return row.job_id < mark.job_id if backwards else row.job_id > mark.job_id
@@ -247,14 +250,14 @@ def _fits(view: JobView, query: JobQuery) -> bool:
     return True
 
 
-def _cursor(at: int, mark: _Mark) -> str:
+def _cursor(at: int, mark: Mark) -> str:
     return f"{at}.{mark.score or ''}.{mark.job_id}"
 
 
-def _read_cursor(text: str | None, sources: int) -> tuple[int, _Mark]:
+def _read_cursor(text: str | None, sources: int) -> tuple[int, Mark]:
     if text is None:
-        return 0, _Mark()
+        return 0, Mark()
     if not re.fullmatch(CURSOR, text):
         raise BadCursor(text)
     at, score, job_id = text.split(".")
-    return min(int(at), sources), _Mark(job_id, int(score or 0))
+    return min(int(at), sources), Mark(job_id, int(score or 0))

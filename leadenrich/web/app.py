@@ -24,7 +24,7 @@ from leadenrich.web.events import Events
 from leadenrich.web.json_answer import HEADERS
 from leadenrich.web.leads import LeadsDoor
 from leadenrich.web.openapi import document
-from leadenrich.web.ports import Intake, Operations, Views
+from leadenrich.web.ports import Finding, Intake, Operations, Views
 from leadenrich.web.probes import Probes
 from leadenrich.web.problems import Refused, problem, problem_of
 from leadenrich.web.server import CannotListen, WebServer
@@ -60,6 +60,7 @@ class WebParts:
     intake: Intake
     views: Views
     operations: Operations
+    finding: Finding
     feed: Feed
     health: Health
     render_metrics: Callable[[], bytes]
@@ -99,7 +100,9 @@ def create_app(parts: WebParts) -> web.Application:
     app.add_routes(events.routes())
     app.on_shutdown.append(events.close)
     app.add_routes(Actions(parts.operations, parts.views, access, body_s=parts.limits.body_s).routes())
-    pages = Dashboard(parts.views, parts.operations, parts.feed, access, parts.health, body_s=parts.limits.body_s)
+    pages = Dashboard(
+        parts.views, parts.finding, parts.operations, parts.feed, access, parts.health, body_s=parts.limits.body_s
+    )
     app.add_routes(pages.routes())
     _describe(app)
     app[_DOOR], app[_LEADS], app[_ACCESS], app[_EVENTS], app[_PROBES] = door, leads, access, events, probes

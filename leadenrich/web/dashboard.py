@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
-from leadenrich.core.job import JobState
 from leadenrich.store.feed import Feed
+from leadenrich.store.history import FAILED, Period
 from leadenrich.store.interventions import UnknownProvider
-from leadenrich.store.views import JobQuery
+from leadenrich.store.search import QUESTION_CHARS
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import COOKIE, SESSION_S, Access, Session
-from leadenrich.web.api import JOB_ID, NO_SUCH_JOB, job_query
+from leadenrich.web.api import JOB_ID
 from leadenrich.web.frame import login_page
-from leadenrich.web.job_page import job_page
-from leadenrich.web.jobs_page import filter_of, jobs_page
+from leadenrich.web.job_desk import JobDesk
 from leadenrich.web.live import Live
-from leadenrich.web.overview_page import overview_page
+from leadenrich.web.overview_page import Figures, overview_page
 from leadenrich.web.payload import clean
-from leadenrich.web.ports import Operations, Views
+from leadenrich.web.ports import Finding, Operations, Views
 from leadenrich.web.problems import Refused
-from leadenrich.web.shown import JobShown, JobsShown, StatsShown, shown
+from leadenrich.web.query import query_of
+from leadenrich.web.search_page import FindingsShown, search_page
+from leadenrich.web.settings_desk import SettingsDesk
+from leadenrich.web.shown import JobShown, StatsShown, shown
 from leadenrich.web.static_files import static
-from leadenrich.web.visitors import Deed, Visitors, check_csrf, html, see
+from leadenrich.web.visitors import Deed, Page, Visitors, check_csrf, html, see
 
-NEWEST_JOBS: Final = 25
 NAME_CHARS: Final = 60
 REASON_CHARS: Final = 300
 _LOGIN_BYTES: Final = 4096
@@ -38,25 +40,50 @@ _THEN: Final = re.compile(rf"/jobs/{JOB_ID.pattern}|/(?:jobs|settings|search)(?:
 _DEFAULT_REASON: Final = "paused by an operator"
 
 
+class OverviewQuery(msgspec.Struct):
+    """How far the overview's chart looks back."""
+
+    period: Period = Period.HOUR
+
+
+class SearchQuery(msgspec.Struct):
+    """What to find, and the job that an earlier part ended with."""
+
+    q: str = ""
+    before: Annotated[str, Meta(pattern=f"^{JOB_ID.pattern}$")] = ""
+
+
 class Dashboard:
     """Server-rendered pages."""
 
     def __init__(
-        self, views: Views, operations: Operations, feed: Feed, access: Access, health: Health, *, body_s: float
+        self,
+        views: Views,
+        finding: Finding,
+        operations: Operations,
+        feed: Feed,
+        access: Access,
+        health: Health,
+        *,
+        body_s: float,
     ) -> None:
         self._views = views
+        self._history, self._search, self._budgets = finding.history, finding.search, finding.budgets
         self._do = operations
         self._access = access
         self._health = health
         self._visitors = Visitors(access, body_s=body_s)
         self._live = Live(feed, access)
+        self._jobs = JobDesk(views, operations, finding.in_force)
+        self._settings = SettingsDesk(views, finding.in_force)
 
     def routes(self) -> list[web.RouteDef]:
         page, act = self._visitors.page, self._visitors.act
         return [
             web.get("/", page(self.overview)),
-            web.get("/jobs", page(self.jobs)),
-            web.get("/jobs/{id}", page(self.job)),
+            web.get("/search", page(self.search)),
+            *self._jobs.routes(self._visitors),
+            *self._settings.routes(self._visitors),
             web.post("/queue/pause", act(self.pause_queue)),
             web.post("/queue/resume", act(self.resume_queue)),
             web.post("/providers/{name}/pause", act(self.pause_provider)),
@@ -68,31 +95,31 @@ class Dashboard:
         ]
 
     async def overview(self, request: web.Request, visitor: Session) -> str:
-        stats = shown(await self._views.stats(), StatsShown)
-        return overview_page(stats, await self._health.fresh_report(), visitor)
+        period = query_of(request, OverviewQuery, strangers=True).period
+        history = self._history
+        stats, health, chart, day, speed, calls = await asyncio.gather(
+            self._views.stats(),
+            self._health.fresh_report(),
+            history.chart(period),
+            history.chart(Period.DAY),
+            history.speed(period),
+            history.calls_a_second(),
+        )
+        budget = self._budgets.get("realestateapi", 0)
+        return overview_page(
+            Figures(shown(stats, StatsShown), health, chart, speed, calls, day.total(FAILED), budget), visitor
+        )
 
-    async def jobs(self, request: web.Request, visitor: Session) -> str:
-        query = msgspec.structs.replace(job_query(request), limit=NEWEST_JOBS)
-        jobs = await self._found(query) if filter_of(query) or query.cursor else await self._newest()
-        return jobs_page(jobs, query, visitor)
-
-    async def job(self, request: web.Request, visitor: Session) -> str:
-        job_id = request.match_info["id"]
-        found = await self._views.job(job_id) if JOB_ID.fullmatch(job_id) else None
-        if found is None:
-            raise Refused(404, NO_SUCH_JOB)
-        return job_page(shown(found, JobShown), visitor)
-
-    async def _found(self, query: JobQuery) -> JobsShown:
-        return shown(await self._views.jobs(query), JobsShown)
-
-    async def _newest(self) -> JobsShown:
-        """Of all states together: the store's own order would show no success while there are failures."""
-        each = [self._found(JobQuery(state=state, limit=NEWEST_JOBS)) for state in JobState]
-        jobs = {
-            job.id: job for page in await asyncio.gather(*each) for job in page.jobs
-        }  # one may have moved meanwhile
-        return JobsShown([jobs[job_id] for job_id in sorted(jobs, reverse=True)[:NEWEST_JOBS]])
+    async def search(self, request: web.Request, visitor: Session) -> Page:
+        query = query_of(request, SearchQuery, strangers=True)
+        text = " ".join(query.q.split())[:QUESTION_CHARS]
+        if not text:
+            return search_page(FindingsShown("", "", [], 0, ""), visitor)
+        if not query.before and (job_id := await self._search.exact(text)):
+            return see(f"/jobs/{job_id}")
+        found = await self._search.find(text, before=query.before)
+        jobs = [shown(job, JobShown) for job in found.jobs]
+        return search_page(FindingsShown(text, query.before, jobs, found.looked_at, found.older), visitor)
 
     async def pause_queue(self, request: web.Request, deed: Deed) -> web.Response:
         await self._do.controls.pause_queue(_reason(deed), deed.actor)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
 from leadenrich.store.audit import Audit
+from leadenrich.store.history import History
 from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.queue import Receipt, Submission
+from leadenrich.store.search import Search
 from leadenrich.store.views import JobQuery
+from leadenrich.web.in_force import InForce
 
 
 class Intake(Protocol):
@@ -31,6 +35,17 @@ class Operations:
     interventions: Interventions
     controls: Controls
     audit: Audit
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the pages read besides: the history, the search, the day's budget in credits by vendor (0: none), and the
+    settings in force."""
+
+    history: History
+    search: Search
+    budgets: Mapping[str, int]
+    in_force: InForce = field(default_factory=InForce)
 
 
 class Views(Protocol):

@@ -14,6 +14,7 @@ Shown = TypeVar("Shown", bound=msgspec.Struct)
 class ProviderShown(msgspec.Struct):
     paused: str | None = None
     until: str | None = None
+    rate: float | None = None
     credits_today: int | None = None
 
 

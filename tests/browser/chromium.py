@@ -92,6 +92,12 @@ class Visitor:
         await self.page.get_by_role("button", name="Log in").click()
         self.forget_refusals()
 
+    async def post(self, path: str, form: dict[str, Any]) -> int:
+        """Send a form as a page of ours would, with the cookie; the status of its answer."""
+        headers = {"Origin": self.url, "Sec-Fetch-Site": "same-origin"}
+        answer = await self.context.request.post(self.url + path, form=form, headers=headers, max_redirects=0)
+        return answer.status
+
     def forget_refusals(self) -> None:
         """The browser's own remark on an answer with an error status is no fault of the page."""
         remark = "Failed to load resource: the server responded with a status of 4"

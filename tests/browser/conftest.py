@@ -18,7 +18,14 @@ from playwright.async_api import Browser
 VIEWER = "the-viewer-token"
 
 # Without a browser the rest still runs; one line at the end says what did not.
-NEED_CHROMIUM = ["test_hostile_text.py", "test_other_sites.py", "test_pages.py", "test_without_a_token.py"]
+NEED_CHROMIUM = [
+    "test_accessible.py",
+    "test_hostile_text.py",
+    "test_other_sites.py",
+    "test_overview.py",
+    "test_pages.py",
+    "test_without_a_token.py",
+]
 collect_ignore = [] if chromium_path() else NEED_CHROMIUM
 
 

@@ -17,6 +17,7 @@ from daemon_process import ADMIN, Inside
 from leadenrich.core.lead import PostalAddress
 from leadenrich.sandbox.calls import Call
 from leadenrich.sandbox.faults import Fault, Faults
+from leadenrich.store.search import QUESTION_CHARS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -130,6 +131,9 @@ async def test_the_search_shows_hostile_questions_and_findings_as_text(
     """Several strings in one question: each sign is escaped for itself."""
     questions = [" ".join(CORPUS[number : number + 9]) for number in range(0, len(CORPUS), 9)]
     await look(unguarded, {f"/jobs?{urlencode({'q': text, 'contact': text})}": text for text in questions})
+    everything = " ".join(CORPUS)
+    parts = [everything[at : at + QUESTION_CHARS].strip() for at in range(0, len(everything), QUESTION_CHARS)]
+    await look(unguarded, {f"/search?{urlencode({'q': text})}": text for text in parts})
     found = {f"/jobs?{urlencode({'q': text})}": text for text in CORPUS[11:14]}
     await look(unguarded, found)
     assert await unguarded.go(next(iter(found))) == 200
@@ -144,6 +148,19 @@ async def test_the_overview_lists_them_all(unguarded: Visitor, jobs: dict[str, l
         assert await unguarded.pwned() is None
         seen += await unguarded.page.locator("body").inner_text()
         further = unguarded.page.get_by_role("link", name="Further jobs")
+        path = (await further.get_attribute("href") or "") if await further.count() else ""
+    assert [text for text in CORPUS if text not in seen] == []
+    assert unguarded.complaints == []
+
+
+async def test_the_search_tells_hostile_leads_as_text(unguarded: Visitor, jobs: dict[str, list[str]]) -> None:
+    seen, path = "", "/search?q=vendor+springfield"
+    while path:
+        await unguarded.go(path)
+        assert await unguarded.foreign_markup() == []
+        assert await unguarded.pwned() is None
+        seen += await unguarded.page.locator("body").inner_text()
+        further = unguarded.page.get_by_role("link", name="Look further back")
         path = (await further.get_attribute("href") or "") if await further.count() else ""
     assert [text for text in CORPUS if text not in seen] == []
     assert unguarded.complaints == []

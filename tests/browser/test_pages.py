@@ -116,7 +116,7 @@ async def test_every_page_fits_every_window(
         await visitor.go("/")
         assert await overhangs(visitor) == dict.fromkeys(WIDTHS, 0)
         await visitor.log_in(tokens["admin"])
-        for path in ("/", "/jobs", *(f"/jobs/{job_id}" for job_id in jobs.values()), "/jobs/00unknown"):
+        for path in ("/", "/jobs", "/search?q=e", *(f"/jobs/{job_id}" for job_id in jobs.values()), "/jobs/00unknown"):
             await visitor.go(path)
             for summary in await visitor.page.locator("summary").all():
                 await summary.click()

@@ -11,6 +11,7 @@ from daemon_process import ADMIN, Inside, people
 from leadenrich.config import GhlSettings, QueueSettings, ServerSettings
 from leadenrich.telemetry.health import Health
 from leadenrich.web.app import WebParts, create_app
+from leadenrich.web.ports import Finding
 from leadenrich.web.static_files import static_path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -73,6 +74,7 @@ def routes() -> list[tuple[str, str]]:
         intake=cast(Any, None),
         views=cast(Any, None),
         operations=cast(Any, None),
+        finding=Finding(cast(Any, None), cast(Any, None), {}),
         feed=cast(Any, None),
         health=Health(),
         render_metrics=bytes,

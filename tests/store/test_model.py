@@ -69,7 +69,7 @@ TAGS = {None: None, (): "", ("enrich", "vip"): "enrich"}
 KEYS_AND_LIFE = {  # after the queue's prefix: type, and whether it must have a time to live
     r"wait:(live|bulk|suspect)": ("list", False),
     r"sched|lease|wake|done|dead": ("zset", False),
-    r"counts|meta|workers": ("hash", False),
+    r"counts|meta|workers|history": ("hash", False),
     r"ev": ("stream", False),
     r"dedup:.+": ("string", True),
     r"seen:.+": ("hash", True),

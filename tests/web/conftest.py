@@ -18,15 +18,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from leadenrich.config import GhlSettings, LocationSettings, QueueSettings, Secret, ServerSettings
+from leadenrich.core.job import Outcome
 from leadenrich.core.lead import Lead
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.feed import Feed
+from leadenrich.store.history import FAILED, Chart, Period, Speed
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.schema import Keys
+from leadenrich.store.search import Findings
 from leadenrich.store.views import BadCursor, JobPage, JobQuery, JobView, ProviderView, Stats
 from leadenrich.telemetry.health import Health
 from leadenrich.web.app import Limits, WebParts, WebServer, create_app
-from leadenrich.web.ports import Intake, Operations, Views
+from leadenrich.web.ports import Finding, Intake, Operations, Views
 
 LOCATION = "ve9EPM428h8vShlRW1KT"
 TOKEN = "shared-secret-goes-here"
@@ -116,6 +119,27 @@ class FakeViews:
             totals={},
             paused="operator: counting the stock",
         )
+
+
+class FakeHistory:
+    async def chart(self, period: Period) -> Chart:
+        return Chart(period, 60, [0, 60], {name: [0, 1] for name in (*Outcome, FAILED)}, 0)
+
+    async def speed(self, period: Period) -> Speed | None:
+        return Speed(4, 1.25, 30.0)
+
+    async def calls_a_second(self) -> dict[str, float]:
+        return {"realestateapi": 2.5}
+
+
+class FakeSearch:
+    """Finds the job of an id, and for anything else a lead."""
+
+    async def exact(self, text: str) -> str | None:
+        return text if text == "00job1" else None
+
+    async def find(self, text: str, *, before: str = "") -> Findings:
+        return Findings([job_view(contact_id=text)], 7, "" if before else "00older")
 
 
 @dataclass
@@ -235,6 +259,7 @@ def start_web() -> StartWeb:
             intake=intake or FakeIntake(),
             views=views or FakeViews(),
             operations=operations or Operations(*[cast(Any, None)] * 3),
+            finding=Finding(cast(Any, FakeHistory()), cast(Any, FakeSearch()), {"realestateapi": 10}),
             feed=feed or Feed(cast(Any, None), Keys("none")),
             health=Health(),
             render_metrics=lambda: b"leadenrich_up 1\n",

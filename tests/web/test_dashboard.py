@@ -41,8 +41,8 @@ async def test_a_token_opens_the_page(web: Web, token: str) -> None:
     response, page = await web.call("GET", "/")
     assert response.status == 200
     assert "1,234" in page  # jobs waiting
-    assert "realestateapi is paused: credit: out of credit" in page
-    assert "The queue is paused: operator: counting the stock" in page
+    assert "realestateapi is paused (out of credit). The account has no credit." in page
+    assert "The queue is paused: counting the stock. No daemon takes a lead" in page
     assert "62 s" in page or "61 s" in page
     assert (await web.call("GET", "/api/v1/stats"))[0].status == 200  # the cookie serves the API too
 
@@ -145,10 +145,34 @@ async def test_the_overview_counts_and_names_what_is_paused(web: Web) -> None:
     _, page = await web.call("GET", "/")
     assert '<a href="/jobs?state=QUEUED&amp;lane=live">1,234</a>' in page
     providers = page[page.index('<h2 id="providers">') :]
-    assert re.search(r"realestateapi</th>.*paused: credit: out of credit</td>.*>7</td>", providers)
+    assert re.search(r"realestateapi</h3>\s*<p><strong[^>]*>paused</strong>.*2.5 calls a second in the last minute; 10 a second are allowed", providers)
+    assert re.search(r"Credits today</dt><dd><strong>7</strong> <span>of 10: 70% of the budget", page)
+    assert re.search(r"<strong>1.2 s</strong> <span>or less for half, 30 s for 95 % of 4 live leads in the last hour", page)
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/00job1", "/jobs/unknown"])
+@pytest.mark.parametrize("period", ["hour", "day", "week"])
+async def test_the_chart_looks_back_as_far_as_asked(web: Web, period: str) -> None:
+    await log_in(web)
+    _, page = await web.call("GET", f"/?period={period}")
+    assert f'<a href="/?period={period}" aria-current="true">' in page
+    assert "&quot;series&quot;:{&quot;QUALIFIED&quot;:[0,1]" in page
+    assert (await web.call("GET", "/?period=year"))[0].status == 400
+
+
+async def test_the_search_tells_findings_and_jumps_to_ids(web: Web) -> None:
+    await log_in(web)
+    response, _ = await web.call("GET", "/search?q=%2000job1%20")
+    assert (response.status, response.headers["Location"]) == (303, "/jobs/00job1")
+    _, page = await web.call("GET", "/search", params={"q": NASTY[0]})
+    assert "1 lead fits “&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert 'href="/search?q=%3Cscript%3Ealert%281%29%3C%2Fscript%3E&amp;before=00older"' in page
+    assert "Look further back" not in (await web.call("GET", "/search?q=x&before=00older"))[1]
+    assert "Type into the box" in (await web.call("GET", "/search?q="))[1]
+    assert (await web.call("GET", "/search?q=x&before=../x"))[0].status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/search?q=x", "/search", "/jobs", "/jobs/00job1", "/jobs/unknown"])
 async def test_a_page_can_be_walked_by_its_headings(web: Web, path: str) -> None:
     """One first heading, no level left out, every section named, and a way past the header."""
     await log_in(web)

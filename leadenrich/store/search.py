@@ -1,0 +1,184 @@
+"""Finds leads by what a person remembers: a phone in any form, an e-mail, a name, an address, an id.
+
+There is no index: leads that come in pay nothing for it. Kept jobs are read newest first in small parts, with a pause
+for everybody else between two, for a bounded time; whoever wants to look further back goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from leadenrich.core.address_parser import same_words
+from leadenrich.core.lead import Lead
+from leadenrich.store.connection import Connection
+from leadenrich.store.job_list import JobList
+from leadenrich.store.job_view import JobView
+from leadenrich.store.payload import Unreadable, unpack
+from leadenrich.store.schema import Keys
+
+SECONDS: Final = 3.0
+HITS_MAX: Final = 20
+QUESTION_CHARS: Final = 200
+_PART: Final = 100  # leads read and unpacked at once: 1 to 2 ms of work
+_IDS_PART: Final = 5_000
+_LANE_MAX: Final = 200_000  # waiting jobs of a lane that are looked at, the newest
+_AT_ONCE: Final = 2  # searches of all visitors together
+_PHONE_DIGITS: Final = 10
+_PHONE_DIGITS_MIN: Final = 4
+_NOT_DIGIT: Final = re.compile(r"\D")
+_NOT_WORD: Final = re.compile(r"[\W_]+")
+_PHONE: Final = re.compile(r"[\d\s().+/-]+(?:x\d+|ext\.?\s*\d+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The newest jobs that fit. `older` is where to go on; "" when all were looked at."""
+
+    jobs: list[JobView]
+    looked_at: int
+    older: str
+
+
+class Question:
+    """What somebody typed, ready to be held against leads."""
+
+    def __init__(self, text: str) -> None:
+        text = text[:QUESTION_CHARS].strip()
+        self._email = text.casefold() if "@" in text else ""
+        digits = _NOT_DIGIT.sub("", re.split("[xe]", text.casefold())[0]) if _PHONE.fullmatch(text) else ""
+        self._phone = digits[-_PHONE_DIGITS:] if len(digits) >= _PHONE_DIGITS_MIN else ""
+        self._words = [self._spellings(word) for word in _folded(text).split()]
+
+    @staticmethod
+    def _spellings(word: str) -> tuple[str, ...]:
+        """As it stands at a word's beginning; a number as a whole word; `street` also as `st`."""
+        if word.isdigit():
+            return (f" {word} ",)
+        return (f" {word}", *(f" {other} " for other in same_words(word)))
+
+    def fits(self, lead: Lead) -> bool:
+        """By the phone's last ten digits, by part of the e-mail, or by every word somewhere in name and address."""
+        if self._phone and _NOT_DIGIT.sub("", lead.phone).endswith(self._phone):
+            return True
+        if self._email:
+            return self._email in lead.email.casefold()
+        if not self._words:
+            return False
+        text = f" {_folded(_told(lead))} "
+        return all(any(spelling in text for spelling in spellings) for spellings in self._words)
+
+
+class Search:
+    """Over the kept jobs of one queue. `locations` are the configured ones. Every method raises StoreUnavailable."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        keys: Keys,
+        *,
+        locations: Callable[[], Collection[str]] = tuple,
+        seconds: float = SECONDS,
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._jobs = JobList(connection, keys)
+        self._locations = locations
+        self._seconds = seconds
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def exact(self, text: str) -> str | None:
+        """The job of this id, or the last one of the contact of this id; None where it is neither."""
+        if not text or len(text) > QUESTION_CHARS or any(char.isspace() for char in text):
+            return None
+        pipeline = self._connection.pipeline()
+        pipeline.exists(self._keys.job(text))
+        for location in self._locations():
+            pipeline.hget(self._keys.seen(location, text), "job")
+        is_job, *last = await self._connection.flush(pipeline)
+        if is_job:
+            return text
+        ids = sorted((job_id.decode() for job_id in last if job_id), reverse=True)
+        views = await self._jobs.load(ids)
+        return next((view.id for view in views if view is not None), None)
+
+    async def find(self, text: str, *, before: str = "") -> Findings:
+        """The newest first, of those older than the job `before`."""
+        question = Question(text)
+        async with self._turn:
+            until = time.monotonic() + self._seconds
+            ids = await self._ids(before)
+            hits: list[str] = []
+            looked_at = 0
+            for first in range(0, len(ids), _PART):
+                for job_id, lead in await self._leads(ids[first : first + _PART]):
+                    looked_at += 1
+                    if lead is not None and question.fits(lead):
+                        hits.append(job_id)
+                        if len(hits) == HITS_MAX:
+                            break
+                if len(hits) == HITS_MAX or time.monotonic() >= until:
+                    break
+            views = await self._jobs.load(hits)
+        older = ids[looked_at - 1] if looked_at < len(ids) else ""
+        return Findings([view for view in views if view is not None], looked_at, older)
+
+    async def _ids(self, before: str) -> list[str]:
+        """Of all kept jobs, the newest first: ids begin with the time. Read in the direction that jobs move."""
+        keys = self._keys
+        parts = [await self._lane(key) for key in (keys.wait_live, keys.wait_bulk, keys.suspects)]
+        parts += [await self._set(key) for key in (keys.lease, keys.sched, keys.dead, keys.done)]
+        ids = {job_id.decode() for job_id in chain.from_iterable(parts)}
+        return sorted((job_id for job_id in ids if not before or job_id < before), reverse=True)
+
+    async def _lane(self, key: str) -> list[bytes]:
+        """From the end where jobs come in."""
+        found: list[bytes] = []
+        while len(found) < _LANE_MAX:
+            last = -1 - len(found)
+            part = await self._connection.execute("LRANGE", key, last - _IDS_PART + 1, last)
+            found += reversed(part)
+            if len(part) < _IDS_PART:
+                break
+        return found
+
+    async def _set(self, key: str) -> list[bytes]:
+        found: list[bytes] = []
+        while True:
+            part = await self._connection.execute("ZRANGE", key, len(found), len(found) + _IDS_PART - 1)
+            found += part
+            if len(part) < _IDS_PART:
+                return found
+
+    async def _leads(self, ids: Sequence[str]) -> Iterable[tuple[str, Lead | None]]:
+        payloads = await self._connection.execute("MGET", *(self._keys.load(job_id) for job_id in ids))
+        return ((job_id, _lead(payload)) for job_id, payload in zip(ids, payloads, strict=True))
+
+
+def _lead(payload: bytes | None) -> Lead | None:
+    """None where it is kept no longer, or cannot be read."""
+    try:
+        return unpack(payload) if payload else None
+    except Unreadable:
+        return None
+
+
+def _told(lead: Lead) -> str:
+    address = lead.address
+    return (
+        f"{lead.first_name} {lead.last_name} {lead.name} {address.line1} {address.full} {address.city} {address.state} "
+        f"{address.postal_code} {lead.email} {lead.phone} {lead.contact_id}"
+    )
+
+
+def _folded(text: str) -> str:
+    """Small words without accents, one blank between two."""
+    if not text.isascii():
+        text = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return _NOT_WORD.sub(" ", text.casefold()).strip()

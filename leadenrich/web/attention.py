@@ -1,0 +1,102 @@
+"""What needs somebody's attention, in plain sentences, each with what to do. Plain text, not yet escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from leadenrich.telemetry.health import HealthReport
+from leadenrich.web.shown import ProviderShown, StatsShown
+from leadenrich.web.story import age, clock
+
+WAITED_TOO_LONG_S: Final = 300.0
+_NEARLY: Final = 0.8  # of the day's budget
+
+# By the kind of pause: what it means for leads, and what ends it.
+_PAUSES: Final[Mapping[str, str]] = {
+    "throttle": "Its limit is used up. Leads wait and go on by themselves.",
+    "outage": "Different leads failed in a row. One lead tries it again every 30 s; nothing to do unless it lasts.",
+    "budget": "Today's budget is spent. Leads go on at midnight UTC, or raise realestateapi.daily_credits, reload "
+    "and resume it.",
+    "certificate": "Its certificate is not valid. Check this machine's clock and its certificates.",
+    "auth": "Its key or token was refused. Put a valid one into the configuration and reload; leads then go on by "
+    "themselves.",
+    "credit": "The account has no credit. Top it up, then resume it below.",
+    "operator": "Somebody paused it, or its records changed their shape. Resume it below when that is settled.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`bad` needs a person; `wait` passes, or is only worth knowing. `link` is a path of ours."""
+
+    kind: Literal["bad", "wait"]
+    said: str
+    link: str = ""
+
+
+def notices(stats: StatsShown, health: HealthReport, *, failed_today: int, budget: int) -> list[Notice]:
+    """`failed_today`: leads that ended in FAILED_FINAL without an outcome. `budget` in credits, 0 for none."""
+    told = [*_trouble(health), *_pauses(stats)]
+    told += [] if told else _waiting(stats)
+    return [*told, *_spent(stats, budget), *_failures(failed_today), *_notes(stats, health)]
+
+
+def _trouble(health: HealthReport) -> Iterator[Notice]:
+    if not health.ready:
+        yield Notice("bad", f"This daemon is not ready: {health.trouble}. Its log tells more.")
+
+
+def _pauses(stats: StatsShown) -> Iterator[Notice]:
+    if stats.paused is not None:
+        why = stats.paused.removeprefix("operator: ")
+        yield Notice("bad", f"The queue is paused: {why}. No daemon takes a lead; new ones wait. Resume it below.")
+    for name, provider in stats.providers.items():
+        if provider.paused is not None:
+            yield _pause(name, provider, provider.paused)
+
+
+def _pause(name: str, provider: ProviderShown, paused: str) -> Notice:
+    kind, _, reason = paused.partition(": ")
+    until = f" until {clock(provider.until)}" if provider.until else ""
+    why = f" ({reason.rstrip('.')})" if reason else ""
+    return Notice("wait" if kind == "throttle" else "bad", f"{name} is paused{until}{why}. {_PAUSES.get(kind, '')}")
+
+
+def _waiting(stats: StatsShown) -> Iterator[Notice]:
+    waited_s = stats.oldest_waiting_seconds or 0.0
+    if waited_s > WAITED_TOO_LONG_S:
+        yield Notice(
+            "bad",
+            f"The oldest lead has waited {age(waited_s)} and nothing is paused. See that a daemon with a worker half "
+            "runs, and whether worker.concurrency and worker.rate_per_second are high enough.",
+            "/jobs?state=QUEUED",
+        )
+
+
+def _spent(stats: StatsShown, budget: int) -> Iterator[Notice]:
+    provider = stats.providers.get("realestateapi")
+    used = provider.credits_today if provider and provider.credits_today else 0
+    if budget and used >= budget * _NEARLY:
+        yield Notice(
+            "bad" if used >= budget else "wait",
+            f"{used:,} of today's {budget:,} credits are used. When all are, leads wait until midnight UTC. To go on, "
+            "raise realestateapi.daily_credits and reload.",
+        )
+
+
+def _failures(failed: int) -> Iterator[Notice]:
+    if failed:
+        leads = "1 lead" if failed == 1 else f"{failed:,} leads"
+        yield Notice(
+            "wait",
+            f"{leads} failed within a day. See why, and run them again once the cause is gone.",
+            "/jobs?state=FAILED_FINAL",
+        )
+
+
+def _notes(stats: StatsShown, health: HealthReport) -> Iterator[Notice]:
+    for part, note in health.notes.items():
+        if part != "queue" and part not in stats.providers:
+            yield Notice("wait", f"{part}: {note}.")
