@@ -39,4 +39,5 @@ class AlertBook:
                 await self._connection.execute("HDEL", self._keys.alerts, name)
             else:
                 await self._connection.execute("HSET", self._keys.alerts, name, value)
-        await self._connection.execute("PEXPIRE", self._keys.alerts, KEPT_S * 1000)
+        if values:
+            await self._connection.execute("PEXPIRE", self._keys.alerts, KEPT_S * 1000)
