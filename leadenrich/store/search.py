@@ -157,7 +157,10 @@ class Search:
                 return found
 
     async def _leads(self, ids: Sequence[str]) -> Iterable[tuple[str, Lead | None]]:
-        payloads = await self._connection.execute("MGET", *(self._keys.load(job_id) for job_id in ids))
+        pipeline = self._connection.pipeline()
+        for job_id in ids:
+            pipeline.get(self._keys.load(job_id))
+        payloads = await self._connection.flush(pipeline)
         return ((job_id, _lead(payload)) for job_id, payload in zip(ids, payloads, strict=True))
 
 

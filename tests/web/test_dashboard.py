@@ -144,10 +144,10 @@ async def test_the_overview_counts_and_names_what_is_paused(web: Web) -> None:
     await log_in(web)
     _, page = await web.call("GET", "/")
     assert '<a href="/jobs?state=QUEUED&amp;lane=live">1,234</a>' in page
-    providers = page[page.index('<h2 id="providers">') :]
-    assert re.search(r"realestateapi</h3>\s*<p><strong[^>]*>paused</strong>.*2.5 calls a second in the last minute; 10 a second are allowed", providers)
-    assert re.search(r"Credits today</dt><dd><strong>7</strong> <span>of 10: 70% of the budget", page)
-    assert re.search(r"<strong>1.2 s</strong> <span>or less for half, 30 s for 95 % of 4 live leads in the last hour", page)
+    assert re.search(r"realestateapi</h3>\s*<p><strong[^>]*>paused</strong>", page)
+    assert "2.5 calls a second in the last minute; 10 a second are allowed" in page
+    assert "Credits today</dt><dd><strong>7</strong> <span>of 10: 70% of the budget" in page
+    assert "<strong>1.2 s</strong> <span>or less for half, 30 s for 95 % of 4 live leads in the last hour" in page
 
 
 @pytest.mark.parametrize("period", ["hour", "day", "week"])
