@@ -31,6 +31,7 @@ from leadenrich.core.lead import Lead
 from leadenrich.daemon.clock import now_ms
 from leadenrich.providers.ghl import Ghl, provider_name
 from leadenrich.providers.ghl_shapes import ContactPage
+from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.switches import Switches
 
 PREVIEWED = 3
@@ -48,7 +49,6 @@ def run(args: argparse.Namespace) -> int:
         return USAGE
     if not next(location for location in config.ghl.locations if location.id == location_id).token:
         refuse([Fault(f"ghl.locations.{location_id}.token", "is needed to read its contacts")])
-    # The daemon's own calls share the location's limit: each of both has its part.
     try:
         if args.dry_run:
             return run_loop(_preview(config, location_id, args))
@@ -64,11 +64,14 @@ async def _backfill(config: Config, location_id: str, args: argparse.Namespace, 
     switches = Switches(store.connection, store.queue.keys)
 
     async def paused() -> str:
-        pause = (await switches.all()).get(target)
+        try:
+            pause = (await switches.all()).get(target)
+        except StoreUnavailable as error:
+            return str(error)
         return f"{target} is paused: {pause.reason}" if pause else ""
 
     with BulkScreen(location_id, tally, None, console=progress_console(as_json=args.json)) as screen:
-        # Failed contacts may be brought again after a while, and a run that was broken off goes on before.
+        # Long enough to go on with a run that was broken off; later what failed may be brought again.
         window_s = config.queue.delivery_window
         feeder = Feeder(store.queue, origin="backfill", window_s=window_s, on_wait=screen.wait)
 
@@ -128,6 +131,7 @@ async def _through(
 ) -> None:
     """Every page of the location: what is wanted goes to `take`, the rest is counted. Raises: Trouble."""
     private = config.server.allow_private_upstreams
+    # The daemon's calls count against the same limit: it must find its half whenever a live lead comes.
     async with Ghl(config.ghl, now_ms=now_ms, allow_private=private, share=SHARE) as crm:
         chosen = choose(
             await crm.custom_fields(location_id),

@@ -60,7 +60,8 @@ def with_queue(config: Config, act: Callable[[BulkStore], Awaitable[int]]) -> in
 async def _with_queue(config: Config, act: Callable[[BulkStore], Awaitable[int]]) -> int:
     configure(LogSettings(level="error"), secrets=secret_values(config))
     async with open_redis(config.redis) as connection:
-        connection.room = Room(connection.memory, mark=BULK_HIGH_WATER)
+        # Looked at before each call: ten thousand leads a second would fill what is left of a small Redis.
+        connection.room = Room(connection.memory, mark=BULK_HIGH_WATER, every_s=0)
         queue = Queue(connection, config.queue, worker=f"{socket.gethostname()}:cli:{os.getpid()}")
         await queue.open()
         return await act(BulkStore(connection, queue, Audit(connection, queue.keys)))

@@ -126,7 +126,7 @@ def _print(file: CsvFile, columns: ColumnMap, first: list[Lead], tally: Tally) -
     named = columns.named(file.header)
     for member in named if "location_id" in named else ["location_id", *named]:
         table.add_row(member, named.get(member, "-"), *(lead[member] for lead in shown))
-    Console().print(table, markup=False, highlight=False)
+    Console(markup=False, emoji=False, highlight=False).print(table)
     if unused := [name for place, name in enumerate(file.header) if place not in columns.places.values() and name]:
         print(f"Not used: {', '.join(unused)}")
     print(f"{tally.queued:,} rows would be queued, {tally.rejected:,} rejected. Nothing was written.")

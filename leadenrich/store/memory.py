@@ -47,7 +47,7 @@ def _read(answer: Mapping[str, Any]) -> Memory:
 
 
 class Room:
-    """Whether there is room for new leads. `look` asks Redis, at most once a second while there is.
+    """Whether there is room for new leads. `look` asks Redis, at most every `every_s` seconds while there is.
 
     `mark` is the share of Redis' memory from which on there is none.
     """
@@ -58,10 +58,12 @@ class Room:
         clock: Callable[[], float] = time.monotonic,
         *,
         mark: float = HIGH_WATER,
+        every_s: float = LOOK_S,
     ) -> None:
         self._look = look
         self._clock = clock
         self._mark = mark
+        self._every_s = every_s
         self._fine_until = float("-inf")
 
     async def check(self) -> None:
@@ -71,4 +73,4 @@ class Room:
         memory = await self._look()
         if memory.share >= self._mark:
             raise StoreUnavailable(f"Redis: {memory}, new leads are not taken above {self._mark:.0%}")
-        self._fine_until = self._clock() + LOOK_S
+        self._fine_until = self._clock() + self._every_s

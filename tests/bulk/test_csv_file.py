@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from leadenrich.bulk.csv_file import ROW_CHARS, BadFile, CsvRows, Row, examine
 
@@ -147,3 +148,23 @@ def test_the_position_comes_to_the_end_of_the_file(csv_file) -> None:
     seen = [rows.position for _ in rows]
     assert seen == sorted(seen)
     assert 0 < seen[0] < rows.position == file.size_bytes == path.stat().st_size
+
+
+BITS = [b'"', b",", b"\n", b"\r", b"\r\n", b"a", b"\xff", b"\xc3\xa9", b"\0", b";", b" ", b"z" * 40]
+
+
+@given(st.lists(st.sampled_from(BITS), max_size=60).map(b"".join), st.sampled_from(["utf-8", "utf-16", "cp1252", None]))
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_file_holds_it_is_read_or_refused_and_lines_are_counted(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, encoding: str | None
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(b"Contact Id,City\n" + content)
+    try:
+        found = rows_of(path, **({"encoding": encoding} if encoding else {}))
+    except BadFile:
+        return
+    lines = [row.line for row in found]
+    assert lines == sorted(set(lines))
+    assert all(2 <= line <= 2 + len(content) for line in lines)
+    assert all(len(row.cells) == 2 for row in found if not row.fault)

@@ -108,13 +108,14 @@ def test_what_was_mended_in_the_rejected_file_can_be_imported(leadenrich, leads_
 def test_a_dry_run_shows_what_would_be_done_and_reaches_nothing(leadenrich, leads_csv, tmp_path, capsys) -> None:
     config = tmp_path / "away.toml"
     config.write_text(configuration(f"redis://127.0.0.1:{free_port()}/0", "q"))
-    path = leads_csv(*(row(number) for number in range(5)), "short\n", header=HEADER.replace("City", "Ort"))
+    rows = [row(0), row(1).replace("Springfield", "[/]"), row(2), row(3), row(4), "short\n"]
+    path = leads_csv(*rows, header=HEADER.replace("City", "Ort"))
     assert leadenrich("import", path, "--dry-run", "--map", "city=Ort", config=config) == 1
     told = capsys.readouterr().out
     assert "5 rows would be queued, 1 rejected. Nothing was written." in told
     assert "line 7: it has 1 columns" in told
     table = [line.split() for line in told.splitlines()]
-    assert ["city", "Ort", "Springfield", "Springfield", "Springfield"] in table
+    assert ["city", "Ort", "Springfield", "[/]", "Springfield"] in table
     assert ["location_id", "-", "loc1", "loc1", "loc1"] in table
     assert not (tmp_path / "leads.rejected.csv").exists()
     assert leadenrich("import", path, "--dry-run", "--json", config=config) == 1
