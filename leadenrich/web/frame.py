@@ -27,7 +27,8 @@ _SCRIPTS: Final = ("htmx.min.js", "hx-sse.min.js", "uPlot.iife.min.js", "pages.j
 def page(title: str, body: str, *, scripts: Sequence[str] = ()) -> str:
     """`body` is HTML."""
     sheets = "".join(f'<link rel="stylesheet" href="{static_path(name)}">\n' for name in _SHEETS)
-    loaded = "".join(f'<script src="{static_path(name)}" defer></script>\n' for name in scripts)
+    # At the body's end, not deferred: htmx would begin before its extension is there, and sometimes miss it.
+    loaded = "".join(f'<script src="{static_path(name)}"></script>\n' for name in scripts)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -36,10 +37,10 @@ def page(title: str, body: str, *, scripts: Sequence[str] = ()) -> str:
 <meta name="htmx-config" content="{escape(_HTMX)}">
 <title>{escape(title)} · leadenrich</title>
 <link rel="icon" href="data:,">
-{sheets}{loaded}</head>
+{sheets}</head>
 <body>
 {body}
-</body>
+{loaded}</body>
 </html>
 """
 

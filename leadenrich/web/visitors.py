@@ -73,7 +73,12 @@ class Visitors:
 
         async def handler(request: web.Request) -> web.StreamResponse:
             async def shown() -> Page:
-                return await show(request, await self._access.visitor(request))
+                visitor = await self._access.visitor(request)
+                said = visitor.said
+                page = await show(request, visitor)
+                if "HX-Request" in request.headers:  # it takes its refreshing part only: who comes to the page reads it
+                    visitor.said = said
+                return page
 
             return await self.answer(request, shown)
 
