@@ -71,6 +71,6 @@ def _secrets_in(daemon: DaemonProcess) -> set[str]:
     server, ghl = told.get("server", {}), told.get("ghl", {})
     found = [server.get("admin_token"), server.get("viewer_token"), ghl.get("webhook_token")]
     found += [location.get("token") for location in ghl.get("locations", [])]
-    found += [told.get("realestateapi", {}).get("api_key")]
+    found += [told.get("realestateapi", {}).get("api_key"), told.get("alerts", {}).get("url")]
     found += [urlsplit(str(told.get("redis", {}).get("url", ""))).password]
     return {secret for secret in found if secret}

@@ -30,6 +30,7 @@ ADMIN: Final = "canary-admin-8d2e"
 VIEWER: Final = "canary-viewer-8d2e"
 WEBHOOK: Final = "canary/webhook+8d2e="
 REDIS: Final = "canary-redis-8d2e"
+ALERTS: Final = "canary-alerts-8d2e"
 LATER: Final = "canary-admin-after-the-reload-8d2e"
 FIRST, LAST, EMAIL, PHONE, STREET = (
     "Canaryfirst",
@@ -106,7 +107,17 @@ async def test_no_canary_comes_out(sandbox: Sandbox, tmp_path: Path, form: str) 
     )
     assert [event for event in happened if event not in said] == []
     everything = "\n".join([said, *heard]).lower()
-    secrets = [ADMIN, VIEWER, WEBHOOK, quote(WEBHOOK, safe=""), REDIS, LATER, sandbox.api_key, sandbox.location_token]
+    secrets = [
+        ADMIN,
+        VIEWER,
+        WEBHOOK,
+        quote(WEBHOOK, safe=""),
+        REDIS,
+        ALERTS,
+        LATER,
+        sandbox.api_key,
+        sandbox.location_token,
+    ]
     assert [canary for canary in (*secrets, *PEOPLE) if canary.lower() in everything] == []
 
 
@@ -117,6 +128,7 @@ def the_settings(sandbox: Sandbox, server: RedisServer, form: str) -> Settings:
         server={"port": free_port(), "admin_token": ADMIN, "viewer_token": VIEWER},
         queue={"backoff_delay": 0.01, "attempts": 2},
         ghl={"webhook_token": WEBHOOK, "notes": True},
+        alerts={"url": f"http://127.0.0.1:{free_port()}/services/{ALERTS}?key={ALERTS}", "oldest_live_wait": 1e-9},
         log={"format": form},
     )
 

@@ -26,10 +26,11 @@ async def sandboxed(config: Config) -> AsyncIterator[tuple[Config, Sandbox]]:
 
 
 def turned_to(config: Config, sandbox: Sandbox) -> Config:
-    """Nothing of the real vendors is left in it, so that no mistake can reach them."""
+    """Nothing of the real vendors is left in it, so that no mistake can reach them; nor is anybody alarmed."""
     location = LocationSettings(id=sandbox.location_id, token=Secret(sandbox.location_token))
     return replace(
         config,
+        alerts=replace(config.alerts, url=None),
         realestateapi=replace(
             config.realestateapi, base_url=sandbox.realestateapi_url, api_key=Secret(sandbox.api_key)
         ),
