@@ -26,6 +26,7 @@ class Batcher(Generic[Item, Answer]):
         self._calls = calls
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
+        self._under_way = 0
 
     async def __call__(self, item: Item) -> Answer:
         """Raises: what `send` raised for the batch that this item travelled in."""
@@ -38,7 +39,10 @@ class Batcher(Generic[Item, Answer]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
+                # What waits is shared out among the calls that are free: one that took all would leave the next none.
+                share = -(-len(self._waiting) // (self._calls - self._under_way))
+                batch = [self._waiting.popleft() for _ in range(min(share, self._most))]
+                self._under_way += 1
                 try:
                     answers = await self._send([item for item, _ in batch])
                     if len(answers) != len(batch):
@@ -54,6 +58,8 @@ class Batcher(Generic[Item, Answer]):
                     for (_, future), answer in zip(batch, answers, strict=True):
                         if not future.done():
                             future.set_result(answer)
+                finally:
+                    self._under_way -= 1
         finally:
             self._senders.discard(asyncio.current_task())
 

@@ -31,7 +31,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--page", action="store_true", help="measure nothing, make the page again from its JSON")
     parser.add_argument("--repetitions", type=int, default=0, help="how often; the medians count")
     parser.add_argument("--quiet-wait", type=float, default=20.0, help="seconds that a measurement waits for quiet")
-    parser.add_argument("--log-level", default="info", help="log.level of our daemons; info is the product's default")
+    parser.add_argument(
+        "--log-level", default="warning", help="log.level of our daemons; the product's default is info"
+    )
     return parser.parse_args()
 
 
