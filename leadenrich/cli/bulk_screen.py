@@ -75,7 +75,7 @@ class BulkScreen:
         """Nothing moves, and why; "" when it goes on. Told once for each reason."""
         if why == self._waiting or (not why and not self._waiting):
             return
-        told = f"{self._title} waits: {why}. It goes on by itself." if why else f"{self._title} goes on."
+        told = f"{self._title} waits: {why.rstrip('.')}. It goes on by itself." if why else f"{self._title} goes on."
         if bool(why) != bool(self._waiting) or not self._bar:
             self._print(told)
         self._waiting = why
