@@ -33,7 +33,7 @@ from leadenrich.daemon.worker_half import run_limit_s
 from leadenrich.enrich.known_contact import find_field
 from leadenrich.enrich.pipeline import Preview
 from leadenrich.providers.ghl import provider_name
-from leadenrich.store.foreground import Foreground, UnderWay
+from leadenrich.store.foreground import PREFIX, Foreground, UnderWay
 from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
 from leadenrich.telemetry.metrics import Metrics
@@ -77,7 +77,7 @@ def _location(config: Config, wanted: str | None) -> str:
 async def _enrich(store: Store, args: argparse.Namespace) -> int:
     config = store.config
     lead = Lead(location_id=_location(config, args.location), contact_id=args.contact, kind="api")
-    worker = f"enrich:{whoever()}@{socket.gethostname()}:{time.monotonic_ns()}"
+    worker = f"{PREFIX}{whoever()}@{socket.gethostname()}:{time.monotonic_ns()}"
     queue = Queue(store.connection, config.queue, worker=worker)
     if why := await _paused(Switches(store.connection, queue.keys), lead.location_id, dry_run=args.dry_run):
         print(f"leadenrich: {store.clean(why)}", file=sys.stderr)

@@ -5,6 +5,9 @@ It is leased: should the process die, a daemon finds the lease standing still an
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 from leadenrich.config import QueueSettings
 from leadenrich.core.job import Claim, Lane
 from leadenrich.core.lead import Lead
@@ -14,6 +17,10 @@ from leadenrich.store.payload import pack
 from leadenrich.store.queue import Queue
 from leadenrich.store.schema import SEEN_MS
 from leadenrich.store.scripts import Script
+
+PREFIX: Final = "enrich:"  # of the names of such processes
+BEAT: Final = f"beat:{PREFIX}".encode()
+GONE_MS: Final = 86_400_000
 
 
 class UnderWay(Exception):
@@ -54,5 +61,12 @@ class Foreground:
         )  # fmt: skip
 
     async def leave(self) -> None:
-        """Forgets the beats of this process: its name, unlike a daemon's, does not come back."""
-        await self._connection.execute("HDEL", self._queue.keys.workers, f"beat:{self._queue.worker}")
+        """Forgets the beats of this process, and of those that were killed: such a name does not come back."""
+        key, own, now_ms = self._queue.keys.workers, f"beat:{self._queue.worker}", time.time_ns() // 1_000_000
+        fields = await self._connection.execute("HGETALL", key)
+        beats = {
+            name.decode(): int(value.partition(b"|")[0]) for name, value in fields.items() if name.startswith(BEAT)
+        }
+        gone = [name for name, beat_ms in beats.items() if name == own or now_ms - beat_ms > GONE_MS]
+        if gone:
+            await self._connection.execute("HDEL", key, *gone)

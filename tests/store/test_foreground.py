@@ -9,7 +9,7 @@ from leadenrich.config import QueueSettings
 from leadenrich.core.errors import LostLease
 from leadenrich.core.job import Claim
 from leadenrich.core.lead import Lead
-from leadenrich.store.foreground import Foreground, UnderWay
+from leadenrich.store.foreground import PREFIX, Foreground, UnderWay
 from leadenrich.store.schema import SEEN_MS
 
 BARE = Lead(location_id="loc1", contact_id="c1", kind="api")
@@ -100,12 +100,16 @@ async def test_should_its_process_die_a_daemon_takes_it_over(desk: Desk, make_de
         await desk.complete(claim)
 
 
-async def test_its_beat_does_not_stay(desk: Desk) -> None:
+async def test_its_beat_does_not_stay_nor_that_of_one_that_was_killed(make_desk: MakeDesk) -> None:
+    desk, daemon = make_desk(f"{PREFIX}ada@host:1"), make_desk("w2")
     claim = await begin(desk)
     assert await desk.queue.extend([claim], "host") == set()
-    assert await desk.queue.last_beat() is not None
+    await daemon.queue.extend([], "host")
+    for name, beat_ms in ((f"{PREFIX}killed", 1), (f"{PREFIX}works", await desk.time_ms())):
+        await desk.connection.execute("HSET", desk.keys.workers, f"beat:{name}", f"{beat_ms}|host")
     await Foreground(desk.connection, desk.queue, QueueSettings()).leave()
-    assert await desk.queue.last_beat() is None
+    left = await desk.connection.execute("HKEYS", desk.keys.workers)
+    assert sorted(left) == [b"beat:enrich:works", b"beat:w2"]
 
 
 async def test_a_lead_of_an_event_is_no_duplicate_of_it(desk: Desk) -> None:
