@@ -86,6 +86,7 @@ class Model:
 
     def _answer(self, job: Job, kind: str, tags: str | None, at: int, seen: Seen, row: list[str]) -> tuple[str, str]:
         late = 0 < at < seen.at
+        at = 0 if kind in ("opportunity", "tags") else at
         joins = row[-1] if row and self.jobs[row[-1]].state in WAITING else None
         match kind:
             case "delete":
@@ -132,7 +133,7 @@ class Model:
 
     def _remember(self, contact: str, seen: Seen, tags: str | None, at: int, street: str | None = None) -> None:
         self.seen[contact] = seen
-        seen.at = max(seen.at, at)
+        seen.at = max(seen.at, at)  # 0 of an event that is no word about the address
         if tags is not None:
             seen.tags = tags
         if street is not None:

@@ -400,3 +400,12 @@ async def test_a_lease_whose_job_is_gone_is_dropped(desk: Desk) -> None:
     await desk.connection.execute("ZADD", desk.keys.lease, 1_000_000, "nobody")
     assert await desk.queue.reclaim("nobody", 1_000_000.0) == "missing"
     assert await desk.queue.leases() == []
+
+
+async def test_a_tag_event_does_not_make_an_address_that_came_late_old(desk: Desk) -> None:
+    """It tells no address, so the change that was sent before it must still count."""
+    await desk.new(street="1 Elm St", event_ms=1_000)
+    await desk.complete(await desk.one())
+    tagged = await desk.submit(street="2 Elm St", kind="tags", tags=("vip",), event_ms=3_000)
+    assert tagged.why == "no new trigger tag"
+    assert (await desk.submit(street="2 Elm St", kind="update", event_ms=2_000)).verb == "queued"

@@ -572,7 +572,7 @@ class ThreeQueues(RuleBasedStateMachine):
         busy = [job.contact for job in self.at_work()]
         assert len(busy) == len(set(busy))
         for contact, seen in self.model.seen.items():
-            fields = dump[f"seen:{CONTACTS[contact]}:{contact}"][1]
+            _, fields, _ = dump.get(f"seen:{CONTACTS[contact]}:{contact}", ("", {}, True))
             street = fields.get(b"fp")
             assert (street is None) == (seen.street is None)
             if street is not None and seen.street is not None:

@@ -45,12 +45,19 @@ local function is_overtaken(lead)
   return is_busy(lead.tail_state) or (lead.tail_finished and told < tonumber(lead.tail_finished) + 10000)
 end
 
+-- Events of these kinds are no word about the address, even where they carry one: an older one that is must still count.
+local silent = { opportunity = true, tags = true }
+
 -- What is known of the contact from now on; `more` are further fields of its hash.
 local function remember(lead, with_address, ...)
-  local fields = { "at", int(math.max(lead.event_ms, tonumber(lead.last_at or "0"))), ... }
+  local fields = { ... }
+  if not silent[lead.kind] then
+    fields[#fields + 1] = "at"
+    fields[#fields + 1] = int(math.max(lead.event_ms, tonumber(lead.last_at or "0")))
+  end
   if lead.tags ~= "-" then fields[#fields + 1] = "tags"; fields[#fields + 1] = lead.tags end
   if with_address then fields[#fields + 1] = "fp"; fields[#fields + 1] = lead.fp end
-  redis.call("HSET", lead.seen, unpack(fields))
+  if #fields > 0 then redis.call("HSET", lead.seen, unpack(fields)) end
   redis.call("PEXPIRE", lead.seen, seen_ms)
 end
 
@@ -86,8 +93,7 @@ local function create(lead)
     table.insert(pushed[lead.lane], lead.id)
   end
   move(lead.lane, nil, "QUEUED")
-  local tells_address = lead.kind ~= "opportunity" and lead.kind ~= "tags"
-  remember(lead, tells_address and not (is_stale(lead) and lead.last_fp), "job", lead.id, "made", int(now))
+  remember(lead, not silent[lead.kind] and not (is_stale(lead) and lead.last_fp), "job", lead.id, "made", int(now))
   if lead.has_tail then redis.call("HDEL", lead.seen, "tail") end
   if lead.delivery_ms > 0 then redis.call("SET", lead.dedup, lead.id, "PX", int(lead.delivery_ms)) end
   tell("queued", lead.id, lead.contact, lead.location, lead.lane, "0", "")
