@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import pytest
 
+from leadenrich.config import LogSettings
 from leadenrich.core.lead import Lead, PostalAddress
-from leadenrich.daemon.reporter import without_person
+from leadenrich.daemon.reporter import Reporter, without_person
+from leadenrich.store.queue import Receipt, Submission
+from leadenrich.telemetry.logs import configure
+from leadenrich.telemetry.metrics import Metrics
+from leadenrich.telemetry.redaction import Redactor
 
 LEAD = Lead(
     location_id="L1",
@@ -37,3 +45,16 @@ def test_a_vendors_complaint_names_nobody(text: str, shown: str) -> None:
 
 def test_of_a_lead_without_details_nothing_is_taken_away() -> None:
     assert without_person("a b c", Lead(location_id="L1", contact_id="C1", kind="opportunity")) == "a b c"
+
+
+def test_a_webhook_s_line_takes_no_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are thousands a second: each member looked at would cost more than all the rest of a webhook."""
+    monkeypatch.setattr(Redactor, "fields", lambda *_: pytest.fail("looked at each member"))
+    told = io.StringIO()
+    configure(LogSettings(level="info", format="json"), secrets=["a-secret"], stream=told)
+    report = Reporter(Metrics(process=False))
+    report.receipt(Submission(LEAD), Receipt("queued", "job1"))
+    report.receipt(Submission(LEAD), Receipt("ignored", None, "no address"))
+    queued, ignored = map(json.loads, told.getvalue().splitlines())
+    assert (queued["event"], queued["job_id"], "why" in queued) == ("queued", "job1", False)
+    assert (ignored["event"], ignored["why"]) == ("ignored", "no address")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -59,6 +60,7 @@ _NOT_DIGIT = re.compile(r"\D")
 _ASCII_FOLDED = _NOT_WORD.sub(lambda found: " " * len(found[0]), bytes(range(128)).decode()).lower().encode().ljust(256)
 
 
+@lru_cache(maxsize=256)  # a door asks for its key, then the queue for what it keeps
 def fingerprint(address: PostalAddress) -> str:
     """Case-folded street, city, state and zip5 without punctuation; "" for no address.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -58,6 +58,8 @@ class Reporter:
         if submission is None:
             log.info(event.value, why=receipt.why)
             return
+        # A member without a value would take the log a closer look, five times the cost of the line.
+        why: dict[str, Any] = {"why": receipt.why} if receipt.why else {}
         job_event(
             event,
             job_id=receipt.job_id or "",
@@ -65,7 +67,7 @@ class Reporter:
             location_id=submission.lead.location_id,
             lane=submission.lane,
             attempt=0,
-            why=receipt.why or None,
+            **why,
         )
 
     def _measure(self, event: Event, claim: Claim, more: dict[str, object]) -> None:

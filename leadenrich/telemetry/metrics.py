@@ -118,6 +118,7 @@ class Metrics:
             event: self.events.labels(event=event.value) for event in Event if event is not Event.REMOVED
         }
         self._outcomes: dict[Outcome | None, Counter] = {}
+        self._answers: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._waits = {lane: self.job_wait_seconds.labels(lane=lane.value) for lane in Lane}
         self._calls: dict[tuple[str, str, int | None], _Call] = {}
         self._scripts: dict[str, Histogram] = {}
@@ -158,8 +159,12 @@ class Metrics:
         """Count one answer to those who bring leads; no other. `route` is the pattern, never the path as asked."""
         if route not in LEAD_ROUTES:
             return
-        self.webhooks.labels(route=route, status=str(status)).inc()
-        self.webhook_seconds.labels(route=route).observe(seconds)
+        kept = self._answers.get((route, status))
+        if kept is None:
+            kept = self.webhooks.labels(route=route, status=str(status)), self.webhook_seconds.labels(route=route)
+            self._answers[route, status] = kept
+        kept[0].inc()
+        kept[1].observe(seconds)
 
     def provider_call(
         self, provider: str, endpoint: str, status: int | None, seconds: float, waited_s: float | None

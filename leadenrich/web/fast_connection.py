@@ -81,17 +81,17 @@ class FastConnection(Connection):
             told = await answer
         except Exception:  # noqa: BLE001  a mistake of ours: aiohttp's way meets it again, and tells it
             self._hand_over(waiter, message, body)
-        else:
-            if self.transport is not None and not self.transport.is_closing():
-                self.transport.write(told)
-                if self.writing_paused:  # a client that does not read its answers gets no more of them
-                    with contextlib.suppress(ConnectionError):
-                        await self._drain_helper()
-            self._rest(waiter)
+            return
         finally:
-            self._request_in_progress = self._in_work is not asyncio.current_task()
-            if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._request_in_progress = False
+            if self._handler_waiter is not None:  # the shutdown waits for us
                 self._handler_waiter.set_result(None)
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(told)
+            if self.writing_paused:  # a client that does not read its answers gets no more of them
+                with contextlib.suppress(ConnectionError):
+                    await self._drain_helper()
+        self._rest(waiter)
 
     def _rest(self, waiter: asyncio.Future[None]) -> None:
         """Wait for the next request, or take the one that is there already."""

@@ -15,7 +15,7 @@ from multidict import CIMultiDictProxy, MultiMapping
 from leadenrich.config import GhlSettings, QueueSettings
 from leadenrich.core.job import Lane
 from leadenrich.core.lead import Lead, fingerprint
-from leadenrich.store.queue import Receipt, Submission
+from leadenrich.store.queue import Submission
 from leadenrich.web.body import Body, read_json_body
 from leadenrich.web.door import (
     AN_ID,
@@ -122,6 +122,7 @@ class WebhookDoor:
     ) -> None:
         """Raises: ValueError, when one of `ghl.public_keys` is no Ed25519 key."""
         self._door = Door(intake, on_receipt)
+        self.settle = self._door.settle
         self._bytes_max = bytes_max
         self._body_s = body_s
         self._now_ms = now_ms
@@ -215,10 +216,6 @@ class WebhookDoor:
             return ignored("unknown location")
         lead = workflow_lead(event, contact_id, location_id)
         return Submission(lead, lane, _workflow_key(lead), rules.workflow_window_s)
-
-    async def settle(self, judged: Judged) -> Receipt:
-        """What the store makes of it. Raises: Refused 429."""
-        return await self._door.settle(judged)
 
     async def _read(self, request: web.Request) -> Body:
         return await read_json_body(request, bytes_max=self._bytes_max, seconds=self._body_s)
