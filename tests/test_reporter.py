@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 
 import pytest
 
-from leadenrich.config import LogSettings
 from leadenrich.core.lead import Lead, PostalAddress
 from leadenrich.daemon.reporter import Reporter, without_person
 from leadenrich.store.queue import Receipt, Submission
-from leadenrich.telemetry.logs import configure
+from leadenrich.telemetry import logs
 from leadenrich.telemetry.metrics import Metrics
 from leadenrich.telemetry.redaction import Redactor
+from leadenrich.telemetry.sink import Sink
 
 LEAD = Lead(
     location_id="L1",
@@ -51,7 +52,8 @@ def test_a_webhook_s_line_takes_no_closer_look(monkeypatch: pytest.MonkeyPatch) 
     """There are thousands a second: each member looked at would cost more than all the rest of a webhook."""
     monkeypatch.setattr(Redactor, "fields", lambda *_: pytest.fail("looked at each member"))
     told = io.StringIO()
-    configure(LogSettings(level="info", format="json"), secrets=["a-secret"], stream=told)
+    writer = logs._Writer(Sink(told), logs._Json(Redactor(["a-secret"]), priority=False), logging.INFO)
+    monkeypatch.setattr(logs, "_writer", writer)
     report = Reporter(Metrics(process=False))
     report.receipt(Submission(LEAD), Receipt("queued", "job1"))
     report.receipt(Submission(LEAD), Receipt("ignored", None, "no address"))
