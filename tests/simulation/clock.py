@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from leadenrich.store import job_id
+
 BEGIN_S = datetime(2026, 11, 23, 23, 55, tzinfo=UTC).timestamp()  # the day ends within a simulation
 
 owner: ContextVar[str] = ContextVar("owner", default="world")
@@ -48,14 +50,14 @@ class VirtualTime:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """The standard library's clocks and secrets are the simulation's: ours and fakeredis' code is as it is."""
+        """Clocks and chance are the simulation's: our code and fakeredis' is as it is."""
         bits = self._rng.getrandbits
         replaced: list[tuple[Any, str, Any]] = [
             (time, "time", self.wall),
             (time, "time_ns", lambda: round(self.wall() * 1e9)),
             (time, "monotonic", lambda: self.now),
             (secrets, "token_hex", lambda many=32: f"{bits(many * 8):0{many * 2}x}"),
-            (secrets, "randbits", bits),
+            (job_id, "_RANDOM", self._rng),
         ]
         before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
         for module, name, instead in replaced:
