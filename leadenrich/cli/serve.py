@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from leadenrich.cli.configuration import fit_to_serve, usable_to_serve
 from leadenrich.cli.loop import run_loop
 from leadenrich.cli.status import DONE
-from leadenrich.config import Config
+from leadenrich.config import Config, Source
 from leadenrich.daemon import CannotStart, Running, ServeOptions, serve
 
 EMBEDDED = "fakeredis://"
@@ -21,9 +21,11 @@ EMBEDDED = "fakeredis://"
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal ends it. 69 when Redis cannot be reached, 78 when the configuration cannot be used."""
-    config = usable_to_serve(args).config
-    config = local(config) if args.local else config
-    options = ServeOptions(only=args.only, reload=None if args.sandbox else _reader(args))
+    loaded = usable_to_serve(args)
+    config = local(loaded.config) if args.local else loaded.config
+    sources = dict(loaded.sources)
+    reload = None if args.sandbox else _reader(args, sources)
+    options = ServeOptions(only=args.only, reload=reload, sources=lambda: sources)
     try:
         run_loop(_sandboxed(config, options) if args.sandbox else serve(config, options, on_ready=_settled))
     except CannotStart as error:
@@ -56,13 +58,15 @@ async def _sandboxed(config: Config, options: ServeOptions) -> None:
         await serve(turned, options, on_ready=ready)
 
 
-def _reader(args: argparse.Namespace) -> Callable[[], Config]:
-    """Reads the configuration again, as at the start."""
+def _reader(args: argparse.Namespace, sources: dict[str, Source]) -> Callable[[], Config]:
+    """Reads the configuration again, as at the start; `sources` then tells where its settings are from."""
 
     def read() -> Config:
         loaded, faults = fit_to_serve(args)
         if faults:
             raise ValueError("; ".join(str(fault) for fault in faults))
+        sources.clear()
+        sources.update(loaded.sources)
         return local(loaded.config) if args.local else loaded.config
 
     return read

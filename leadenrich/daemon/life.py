@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO, TypeAlias
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO, TypeAlias
 import structlog
 
 from leadenrich.alerts.alerting import Alerting
-from leadenrich.config import Config, secret_values, without_password
+from leadenrich.config import Config, Source, secret_values, without_password
 from leadenrich.daemon.clock import SystemClock
 from leadenrich.daemon.depth import DepthGauge
 from leadenrich.daemon.reporter import Reporter
@@ -78,6 +78,7 @@ class ServeOptions:
     probe_s: float = 30.0
     alert_look_s: float = 15.0  # between two looks for what somebody should be told
     clock: Clock = field(default_factory=SystemClock)  # what dates and ages in the records are held against
+    sources: Callable[[], Mapping[str, Source]] = dict  # where each setting is from, for the page that shows them
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ async def _run(
             from leadenrich.daemon.web_half import open_web
 
             web = await stack.enter_async_context(
-                open_web(config, connection, queue, metrics=metrics, health=health, report=report)
+                open_web(config, connection, queue, options.sources, metrics=metrics, health=health, report=report)
             )
         elif config.worker.listen:
             from leadenrich.daemon.web_half import open_probe

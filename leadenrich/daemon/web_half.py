@@ -24,6 +24,7 @@ from leadenrich.store.intake import SpoolingIntake
 from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.job_list import JobList
 from leadenrich.store.queue import Queue, Receipt, Submission
+from leadenrich.store.records import BoughtRecords
 from leadenrich.store.search import Search
 from leadenrich.store.spool import open_spool
 from leadenrich.store.spool_file import SPOOL_BYTES_MAX, SpoolRefused
@@ -32,6 +33,7 @@ from leadenrich.store.views import Views
 from leadenrich.telemetry.health import HalfReport, Health, HealthReport
 from leadenrich.telemetry.metrics import Metrics
 from leadenrich.web.app import WebParts, create_app, create_probe_app, reconfigure
+from leadenrich.web.in_force import InForce, Sources
 from leadenrich.web.ports import Finding, Operations
 from leadenrich.web.server import CannotListen, WebServer
 
@@ -47,10 +49,12 @@ class WebHalf:
     app: web.Application
     budgets: dict[str, int]
     rates: dict[str, float]  # calls a second by provider: who can be shown and paused
+    in_force: InForce
 
     def reconfigure(self, config: Config) -> None:
         """Raises: ValueError, and then nothing was changed."""
         reconfigure(self.app, config.server, config.ghl, config.queue)
+        self.in_force.configure(config)
         self.budgets.update(_budgets(config))
         self.rates.clear()
         self.rates.update(_rates(config))
@@ -86,10 +90,18 @@ def _budgets(config: Config) -> dict[str, int]:
 
 @asynccontextmanager
 async def open_web(
-    config: Config, connection: Connection, queue: Queue, *, metrics: Metrics, health: Health, report: Reporter
+    config: Config,
+    connection: Connection,
+    queue: Queue,
+    sources: Sources,
+    *,
+    metrics: Metrics,
+    health: Health,
+    report: Reporter,
 ) -> AsyncIterator[WebHalf]:
-    """Raises: CannotListen, also when the spool cannot be used."""
+    """`sources` tells where each setting is from. Raises: CannotListen, also when the spool cannot be used."""
     rates, budgets = _rates(config), _budgets(config)
+    in_force = InForce(config, sources, BoughtRecords(connection))
     async with AsyncExitStack() as stack:
         intake: Queue | SpoolingIntake = queue
         if config.server.spool and connection.embedded:
@@ -117,6 +129,7 @@ async def open_web(
                     History(connection, queue.keys),
                     Search(connection, queue.keys, locations=lambda: _locations(rates)),
                     budgets,
+                    in_force,
                 ),
                 feed=Feed(connection, queue.keys),
                 health=health,
@@ -126,7 +139,7 @@ async def open_web(
             )
         )
         server = await stack.enter_async_context(WebServer(app, host=config.server.host, port=config.server.port))
-        yield WebHalf(server, server.url, app, budgets, rates)
+        yield WebHalf(server, server.url, app, budgets, rates, in_force)
 
 
 @asynccontextmanager

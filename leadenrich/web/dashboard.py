@@ -10,18 +10,15 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from leadenrich.core.job import JobState
 from leadenrich.store.feed import Feed
 from leadenrich.store.history import FAILED, Period
 from leadenrich.store.interventions import UnknownProvider
 from leadenrich.store.search import QUESTION_CHARS
-from leadenrich.store.views import JobQuery
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import COOKIE, SESSION_S, Access, Session
-from leadenrich.web.api import JOB_ID, NO_SUCH_JOB, job_query
+from leadenrich.web.api import JOB_ID
 from leadenrich.web.frame import login_page
-from leadenrich.web.job_page import job_page
-from leadenrich.web.jobs_page import filter_of, jobs_page
+from leadenrich.web.job_desk import JobDesk
 from leadenrich.web.live import Live
 from leadenrich.web.overview_page import Figures, overview_page
 from leadenrich.web.payload import clean
@@ -29,11 +26,11 @@ from leadenrich.web.ports import Finding, Operations, Views
 from leadenrich.web.problems import Refused
 from leadenrich.web.query import query_of
 from leadenrich.web.search_page import FindingsShown, search_page
-from leadenrich.web.shown import JobShown, JobsShown, StatsShown, shown
+from leadenrich.web.settings_desk import SettingsDesk
+from leadenrich.web.shown import JobShown, StatsShown, shown
 from leadenrich.web.static_files import static
 from leadenrich.web.visitors import Deed, Page, Visitors, check_csrf, html, see
 
-NEWEST_JOBS: Final = 25
 NAME_CHARS: Final = 60
 REASON_CHARS: Final = 300
 _LOGIN_BYTES: Final = 4096
@@ -77,14 +74,16 @@ class Dashboard:
         self._health = health
         self._visitors = Visitors(access, body_s=body_s)
         self._live = Live(feed, access)
+        self._jobs = JobDesk(views, operations, finding.in_force)
+        self._settings = SettingsDesk(views, finding.in_force)
 
     def routes(self) -> list[web.RouteDef]:
         page, act = self._visitors.page, self._visitors.act
         return [
             web.get("/", page(self.overview)),
             web.get("/search", page(self.search)),
-            web.get("/jobs", page(self.jobs)),
-            web.get("/jobs/{id}", page(self.job)),
+            *self._jobs.routes(self._visitors),
+            *self._settings.routes(self._visitors),
             web.post("/queue/pause", act(self.pause_queue)),
             web.post("/queue/resume", act(self.resume_queue)),
             web.post("/providers/{name}/pause", act(self.pause_provider)),
@@ -121,29 +120,6 @@ class Dashboard:
         found = await self._search.find(text, before=query.before)
         jobs = [shown(job, JobShown) for job in found.jobs]
         return search_page(FindingsShown(text, query.before, jobs, found.looked_at, found.older), visitor)
-
-    async def jobs(self, request: web.Request, visitor: Session) -> str:
-        query = msgspec.structs.replace(job_query(request), limit=NEWEST_JOBS)
-        jobs = await self._found(query) if filter_of(query) or query.cursor else await self._newest()
-        return jobs_page(jobs, query, visitor)
-
-    async def job(self, request: web.Request, visitor: Session) -> str:
-        job_id = request.match_info["id"]
-        found = await self._views.job(job_id) if JOB_ID.fullmatch(job_id) else None
-        if found is None:
-            raise Refused(404, NO_SUCH_JOB)
-        return job_page(shown(found, JobShown), visitor)
-
-    async def _found(self, query: JobQuery) -> JobsShown:
-        return shown(await self._views.jobs(query), JobsShown)
-
-    async def _newest(self) -> JobsShown:
-        """Of all states together: the store's own order would show no success while there are failures."""
-        each = [self._found(JobQuery(state=state, limit=NEWEST_JOBS)) for state in JobState]
-        jobs = {
-            job.id: job for page in await asyncio.gather(*each) for job in page.jobs
-        }  # one may have moved meanwhile
-        return JobsShown([jobs[job_id] for job_id in sorted(jobs, reverse=True)[:NEWEST_JOBS]])
 
     async def pause_queue(self, request: web.Request, deed: Deed) -> web.Response:
         await self._do.controls.pause_queue(_reason(deed), deed.actor)

@@ -1,66 +1,141 @@
-"""The list of jobs: found by a filter, or the newest."""
+"""The list of jobs, and the question before something is done to many of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
-from typing import Final
+from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from leadenrich.core.job import JobState
 from leadenrich.store.views import JobQuery
 from leadenrich.web.access import Session
-from leadenrich.web.frame import cell, framed, moment, row, row_head, state_of, table
+from leadenrich.web.frame import act_form, cell, framed, moment, refreshing, row, row_head, state_of, table
+from leadenrich.web.job_choice import filter_form, filter_of, hidden, in_words
+from leadenrich.web.job_page import WAITING
 from leadenrich.web.shown import JobShown, JobsShown
 
-_STATES: Final = tuple(JobState)
+Verb: TypeAlias = Literal["retry", "cancel"]
+VERBS: Final[dict[Verb, str]] = {"retry": "Run again", "cancel": "Cancel"}
+# Which states a verb can do something to; None is the list of all states.
+_FITS: Final[dict[Verb, tuple[str | None, ...]]] = {
+    "retry": (None, JobState.FAILED_FINAL),
+    "cancel": (None, *WAITING),
+}
+_DOES: Final[dict[Verb, str]] = {
+    "retry": "They run again from their last good step, with all their tries. What was bought is not bought again.",
+    "cancel": "They end as failed, cancelled by you. What is being worked on is left alone.",
+}
+_WHICH: Final[dict[Verb, str]] = {"retry": "failed", "cancel": "waiting"}
 
 
 def jobs_page(jobs: JobsShown, query: JobQuery, visitor: Session) -> str:
-    name = "Jobs found" if filter_of(query) else "Newest jobs"
+    chosen = filter_of(query)
+    name = "Jobs found" if chosen else "Newest jobs"
+    here = f"/jobs?{urlencode(chosen | ({'cursor': query.cursor} if query.cursor else {}))}".rstrip("?")
     content = f"""<section aria-labelledby="jobs"><h2 id="jobs">{name}</h2>
-{_search(query)}
-{_jobs(jobs, query)}</section>"""
-    return framed("Jobs", "Jobs", content, visitor, here="/jobs")
+{filter_form(query)}
+{refreshing(_found(jobs, query, visitor), here)}</section>"""
+    return framed("Jobs", "Jobs", content, visitor, here="/jobs", live="/live")
 
 
-def filter_of(query: JobQuery) -> dict[str, str]:
-    """The members of a query that choose; as they stand in the address."""
-    told = {"q": query.q, "state": query.state, "lane": query.lane, "reason": query.reason, "outcome": query.outcome}
-    told |= {"contact": query.contact, "location": query.location}
-    return {name: str(value) for name, value in told.items() if value}
-
-
-def _search(query: JobQuery) -> str:
-    choices = "".join(
-        f'<option value="{state}"{" selected" if query.state == state else ""}>{state}</option>' for state in _STATES
-    )
-    clear = '<a href="/jobs">Show all</a>' if filter_of(query) else ""
-    return f"""<form method="get" action="/jobs" class="search">
-<p><label for="q">Name, address, phone, e-mail or id</label>
-<input id="q" name="q" type="search" value="{escape(query.q or "")}"></p>
-<p><label for="state">State</label><select id="state" name="state"><option value="">any</option>{choices}</select></p>
-<p><button>Find</button> {clear}</p>
-</form>"""
-
-
-def _jobs(jobs: JobsShown, query: JobQuery) -> str:
-    rows = "".join(_job(job) for job in jobs.jobs)
+def _found(jobs: JobsShown, query: JobQuery, visitor: Session) -> str:
+    chosen = filter_of(query)
+    picks = visitor.may_act and bool(jobs.jobs)
     further = ""
     if jobs.next_cursor:
-        address = urlencode(filter_of(query) | {"cursor": jobs.next_cursor})
-        further = f'<p><a href="/jobs?{escape(address)}" rel="next">Further jobs</a></p>'
+        at = urlencode(chosen | {"cursor": jobs.next_cursor})
+        further = f'<p><a href="/jobs?{escape(at)}" rel="next">Further jobs</a></p>'
+    found = f'<div id="found">{_jobs(jobs, query, picks)}</div>'
+    if picks:
+        found = f'<form method="get" action="/jobs/confirm" class="picks">{found}{_choose(query)}</form>'
+    return f"""{found}{further}{_all_of_them(query, visitor) if jobs.jobs or jobs.next_cursor else ""}"""
+
+
+def _jobs(jobs: JobsShown, query: JobQuery, picks: bool) -> str:
+    rows = "".join(_job(job, picks) for job in jobs.jobs)
     if not rows:
         none = "No job fits." if filter_of(query) else "No job yet. The first webhook makes one."
-        return f'<p class="dim">{none}</p>{further}'
-    return table("Jobs", ("Lead", "State", "Outcome", "Lane", "Came in (UTC)"), rows, "jobs") + further
+        if jobs.next_cursor:
+            none = "No job fits. Those further on were not looked at yet."
+        return f'<p class="dim">{none}</p>'
+    return table("Jobs", ("Lead", "State", "Outcome", "Lane", "Came in (UTC)"), rows, "jobs")
 
 
-def _job(job: JobShown) -> str:
+def _job(job: JobShown, picks: bool) -> str:
     where = f'<span class="dim">{escape(job.address)}</span>' if job.address else ""
+    name = escape(job.title or job.id)
+    pick = ""
+    if picks and job.state in (JobState.FAILED_FINAL, *WAITING):
+        pick = (
+            f'<input type="checkbox" name="id" value="{escape(job.id)}" id="pick-{escape(job.id)}" '
+            f'aria-label="Choose {name}"> '
+        )
     return row(
-        row_head(f'<a href="/jobs/{escape(job.id)}">{escape(job.title or job.id)}</a>{where}'),
+        row_head(f'{pick}<a href="/jobs/{escape(job.id)}">{name}</a>{where}'),
         cell(state_of(job.state)),
         cell(escape(job.outcome or job.reason or "")),
         cell(escape(job.lane), "lane"),
         cell(moment(job.created_at)),
     )
+
+
+def _choose(query: JobQuery) -> str:
+    buttons = "".join(
+        f'<button name="do" value="{verb}" class="quiet">{name} the chosen …</button>'
+        for verb, name in VERBS.items()
+        if query.state in _FITS[verb]
+    )
+    return f'<p class="acts">{buttons}</p>' if buttons else ""
+
+
+def _all_of_them(query: JobQuery, visitor: Session) -> str:
+    """What is done to all that fit, on this part of the list or not."""
+    chosen = filter_of(query)
+    links = [f'<a href="/jobs.csv?{escape(urlencode(chosen))}" download>All of these as CSV</a>'.replace('?"', '"')]
+    if visitor.may_act:
+        for verb, name in VERBS.items():
+            if query.state in _FITS[verb] and query.outcome != "QUALIFIED":
+                at = escape(urlencode({"do": verb, **chosen}))
+                links.append(f'<a href="/jobs/confirm?{at}">{name} all that are {_WHICH[verb]} …</a>')
+    return f'<p class="dim">{" · ".join(links)}</p>'
+
+
+def confirm_page(
+    verb: Verb,
+    visitor: Session,
+    *,
+    count: int,
+    more: bool = False,
+    query: JobQuery | None = None,
+    jobs: Sequence[JobShown] = (),
+    cursor: str = "",
+    so_far: str = "",
+) -> str:
+    """What will be done, to how many: the chosen `jobs`, or all that fit `query`; `more` says that it may be more than
+    `count`. With `cursor` it goes on behind what was done already, told in `so_far`."""
+    which = _WHICH[verb]
+    members = {"do": verb} | ({"cursor": cursor} if cursor else {})
+    if query is not None:
+        told = in_words(query)
+        what = f"all {which} jobs that fit: {told}" if told else f"all {which} jobs"
+        inside = hidden(members | {"all": "1"} | filter_of(query))
+        back = urlencode(filter_of(query))
+        listed = ""
+    else:
+        what = f"the chosen {which} jobs"
+        inside = hidden(members) + "".join(hidden({"id": job.id}) for job in jobs)
+        back = ""
+        rows = "".join(f"<li>{escape(job.title or job.id)} {state_of(job.state)}</li>" for job in jobs)
+        listed = f"<ul>{rows}</ul>"
+    number = f"more than {count:,}" if more else f"{count:,}"
+    many = f"{number} job{'' if count == 1 and not more else 's'}"
+    acts = act_form(
+        visitor, "/jobs/act", f"{VERBS[verb]}: {many}", inside=inside, kind="danger" if verb == "cancel" else ""
+    )
+    done = f'<p class="good" role="status">{escape(so_far)}</p>' if so_far else ""
+    content = f"""{done}<section aria-labelledby="what"><h2 id="what">{VERBS[verb]} {escape(what)}?</h2>
+<p><strong>{many}</strong> {"fits" if count == 1 and not more else "fit"} now. {_DOES[verb]}</p>{listed}
+{acts if count or more else ""}
+<p><a href="/jobs?{escape(back)}">Back without doing anything</a></p></section>"""
+    return framed("Confirm", f"{VERBS[verb]} jobs", content, visitor, here="/jobs")

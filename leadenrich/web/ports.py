@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.search import Search
 from leadenrich.store.views import JobQuery
+from leadenrich.web.in_force import InForce
 
 
 class Intake(Protocol):
@@ -38,11 +39,13 @@ class Operations:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the pages read besides: the history, the search, and the day's budget in credits by vendor (0: none)."""
+    """What the pages read besides: the history, the search, the day's budget in credits by vendor (0: none), and the
+    settings in force."""
 
     history: History
     search: Search
     budgets: Mapping[str, int]
+    in_force: InForce = field(default_factory=InForce)
 
 
 class Views(Protocol):

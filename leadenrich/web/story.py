@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from leadenrich.core.job import Event, JobState, Reason
 from leadenrich.core.times import span
-from leadenrich.web.shown import EntryShown, JobShown
+from leadenrich.web.shown import EntryShown, JobShown, StepShown
 
 _WHY_NOT: Final[dict[str, str]] = {
     Reason.BAD_ADDRESS: "the address cannot be looked up",
@@ -22,6 +23,12 @@ _WHY_NOT: Final[dict[str, str]] = {
     Reason.INVALID_PAYLOAD: "what is kept of the lead cannot be read",
     Reason.INTERNAL_ERROR: "an error of our own",
 }
+_DOORS: Final = {
+    "workflow": "by a workflow's webhook",
+    "api": "by the API",
+    "import": "by an import",
+    "backfill": "by a backfill",
+}
 _SAID_ALL: Final = (Reason.MISSING_ADDRESS, Reason.PROPERTY_NOT_FOUND)  # their error says the same again
 _HANDED_BACK: Final = {
     "shutdown": "handed back, the daemon ended",
@@ -31,14 +38,15 @@ _HANDED_BACK: Final = {
 }
 
 
-def headline(job: JobShown) -> str:
-    """The sentence on top: what became of the lead, or what it waits for."""
+def headline(job: JobShown, why: Mapping[str, str] | None = None) -> str:
+    """The sentence on top: what became of the lead, or what it waits for. `why` has rules' words by their codes."""
     match job.state:
         case JobState.SUCCEEDED:
-            said = [f"{job.outcome or 'done'}{_listed(job.disqualified_by)}", _note(job), _credits(job)]
+            codes = [f"{code}: {why[code]}" if why and why.get(code) else code for code in job.disqualified_by]
+            said = [f"{job.outcome or 'done'}{_listed(codes, '; ' if why else ', ')}", _note(job), bought(job.steps)]
             return f"Enriched at {clock(job.finished_at)}: {', '.join(part for part in said if part)}."
         case JobState.FAILED_FINAL:
-            return f"Not enriched: {_why_not(job)}. Ended at {clock(job.finished_at)}, {_credits(job)}."
+            return f"Not enriched: {_why_not(job)}. Ended at {clock(job.finished_at)}, {bought(job.steps)}."
         case JobState.RETRY_SCHEDULED:
             tries = f"try {job.attempts_made} of {job.max_attempts} failed{_because(job.error)}"
             return f"Waiting: next try at {clock(job.next_attempt_at)}; {tries}."
@@ -99,15 +107,26 @@ def _note(job: JobShown) -> str:
     return next((entry.note for entry in reversed(job.timeline) if entry.event == Event.COMPLETED), "")
 
 
-def _credits(job: JobShown) -> str:
-    spent = sum(step.credits for step in job.steps)
+def bought(steps: Sequence[StepShown]) -> str:
+    """What the steps cost."""
+    spent = sum(step.credits for step in steps)
     if spent:
         return "1 credit" if spent == 1 else f"{spent} credits"
-    return "from the cache, no credit" if any(step.cached for step in job.steps) else "no credit"
+    return "from the cache, no credit" if any(step.cached for step in steps) else "no credit"
 
 
-def _listed(codes: list[str]) -> str:
-    return f" ({', '.join(codes)})" if codes else ""
+def came_by(job: JobShown) -> str:
+    """By which event, and how late after it: `create event, 0.2 s after HighLevel's`; "" where the lead is gone."""
+    lead = job.lead
+    if lead is None:
+        return ""
+    told = _DOORS.get(lead.kind, f"by HighLevel's {lead.kind} event")
+    late_s = datetime.fromisoformat(job.created_at).timestamp() - lead.event_ms / 1000 if job.created_at else 0.0
+    return f"{told}, {span(late_s)} after it happened" if lead.event_ms and late_s >= 0 else told
+
+
+def _listed(codes: list[str], between: str = ", ") -> str:
+    return f" ({between.join(codes)})" if codes else ""
 
 
 def _because(error: str | None) -> str:
