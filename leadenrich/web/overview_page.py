@@ -71,8 +71,10 @@ def _tiles(figures: Figures) -> str:
     took = (
         f"or less for half, {_brief(speed.p95_s)} for 95 % of {speed.leads:,} live leads" if speed else "no live lead"
     )
+    oldest = stats.oldest_waiting_seconds
+    waits = "nothing" if not waiting else "for a next try" if oldest is None else f"the oldest for {age(oldest)}"
     tiles = (
-        ("Waiting", f"{waiting:,}", f"the oldest for {age(stats.oldest_waiting_seconds)}" if waiting else "nothing"),
+        ("Waiting", f"{waiting:,}", waits),
         ("At work", f"{at_work:,}", "right now"),
         ("Ended", f"{stats.rates.get('finished_per_minute', 0):,.0f}", "in the last minute"),
         ("From webhook to contact", _brief(speed.p50_s) if speed else "–", f"{took} in {_PAST[period]}"),

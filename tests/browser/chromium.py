@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 MISSING = "no Chromium on this machine (Debian: apt-get install chromium): the pages are not looked at in a browser"
+CLOSE_S = 10.0
 _FLAGS = (
     "--headless",
     "--no-sandbox",  # CI is root
@@ -35,7 +37,7 @@ addEventListener('securitypolicyviolation', it => __violations.push(`${it.violat
 
 # What the pages may consist of: one more kind of element, or any attribute that runs, is markup that came from outside.
 _FOREIGN_MARKUP = """() => {
-  const own = new Set(('html head meta title link body a header form input button main h1 h2 p label section div ' +
+  const own = new Set(('html head meta title link body a header form input button main h1 h2 h3 p label section div ' +
     'table caption thead tbody tr th td strong span time select option dl dt dd ol ul li details summary pre wbr nav ' +
     'script canvas meter')
     .split(' '));
@@ -46,7 +48,7 @@ _FOREIGN_MARKUP = """() => {
     if (it.localName === 'script' && !(it.src.startsWith(location.origin + '/static/') && !it.textContent))
       found.push(it.outerHTML.slice(0, 200));
     if (!own.has(it.localName)) found.push(it.outerHTML.slice(0, 200));
-    for (const {name, value} of it.attributes)
+    for (const {name, value} of it.closest('.plot > *') ? [] : it.attributes)  // uPlot lays its parts out itself
       if (runs(name, value)) found.push(`${it.localName} ${name}=${value}`);
   }
   if (document.querySelectorAll('meta').length !== 3) found.push('meta');
@@ -67,7 +69,9 @@ async def running_chromium(path: str) -> AsyncIterator[Browser]:
         try:
             yield browser
         finally:
-            await browser.close()
+            with suppress(TimeoutError):  # then its driver ends it
+                async with asyncio.timeout(CLOSE_S):
+                    await browser.close()
 
 
 @dataclass(slots=True)
