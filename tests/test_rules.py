@@ -22,7 +22,7 @@ RULES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "web/test_connection.py::test_headers_that_do_not_end_are_cut",
             "web/test_connection.py::test_a_body_that_does_not_end_is_cut",
             "web/test_connection.py::test_an_unread_body_is_not_waited_for",
-            "web/test_connection.py::test_above_the_cap_the_newest_connection_goes",
+            "web/test_connection.py::test_above_the_cap_who_lets_us_wait_longest_goes",
             "web/test_connection.py::test_slow_clients_do_not_slow_the_good_ones",
             "web/test_connection.py::test_smuggled_requests_are_not_served",
             "web/test_webhook.py::test_a_bomb_goes_off_outside",

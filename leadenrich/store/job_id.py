@@ -7,7 +7,7 @@ import random
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 TIME_CHARS = 9  # of an id: they tell the millisecond
 # Seeded by the system once: an id opens nothing, and to ask the system for each took a twentieth of a webhook's time.
-_RANDOM = random.Random()  # noqa: S311
+_RANDOM = random.Random()  # noqa: S311 - a name, not a secret
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 
 
