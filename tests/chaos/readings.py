@@ -73,17 +73,21 @@ class Files:
 
 
 def files(pid: int, pool_ports: set[int]) -> Files:
-    inodes = {
-        line.split()[9]: int(line.split()[2].rpartition(":")[2], 16)
-        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
-    }
+    tcp = {row[9]: int(row[2].rpartition(":")[2], 16) for row in _table(pid, "tcp")}
+    unix = {row[6] for row in _table(pid, "unix")}
     own = pooled = 0
     for path in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed since it was listed
-            inode = re.fullmatch(r"socket:\[(\d+)\]", str(path.readlink()))
-            is_pooled = inode is not None and inodes.get(inode[1]) in pool_ports
+            socket = re.fullmatch(r"socket:\[(\d+)\]", str(path.readlink()))
+            # What a pool keeps of a Redis that was killed is in no table until it is taken out, and opened again.
+            is_pooled = socket is not None and socket[1] not in unix and tcp.get(socket[1]) in (*pool_ports, None)
             own, pooled = own + (not is_pooled), pooled + is_pooled
     return Files(own, pooled)
+
+
+def _table(pid: int, name: str) -> list[list[str]]:
+    """A table of the system's sockets, as seen by a process, without its head."""
+    return [line.split() for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]]
 
 
 async def gauge(daemon: DaemonProcess, name: str) -> float:
