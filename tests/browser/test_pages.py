@@ -121,7 +121,7 @@ async def test_every_page_fits_every_window(
             for summary in await visitor.page.locator("summary").all():
                 await summary.click()
             assert await overhangs(visitor) == dict.fromkeys(WIDTHS, 0), path
-        ground = await visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        ground = await visitor.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert ground == ("rgb(246, 247, 248)" if scheme == "light" else "rgb(20, 23, 26)")
         visitor.forget_refusals()
         await assert_clean(visitor)
