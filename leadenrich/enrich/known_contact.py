@@ -17,6 +17,8 @@ TRUST_S: Final = 60.0  # an event younger than this tells the contact as it is
 # An opportunity carries no contact. The others concern contacts that may carry our tags: theirs must be known.
 _ALWAYS_READ: Final = frozenset({"opportunity"})
 _READ_WITHOUT_TAGS: Final = frozenset({"update", "tags", "import", "backfill"})
+# Somebody brought their address, of a contact that may have none in HighLevel.
+_BROUGHT: Final = frozenset({"import", "api"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class ContactReader:
             # No event told it, so nobody could remember it; the contact's next update must not pass for a new address.
             await self._memory.note_address(claim.location_id, claim.contact_id, fingerprint(contact.address))
         address = await self._property_address(claim.location_id, contact.address, contact.custom_fields)
+        if not address and claim.lead.kind in _BROUGHT:
+            address = claim.lead.address
         names = _names(contact.first_name, contact.last_name, contact.name)
         return KnownContact(address, names, contact.tags, contact.custom_fields, was_read=True)
 

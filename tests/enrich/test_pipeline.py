@@ -90,6 +90,18 @@ async def test_an_address_that_no_event_told_is_remembered(world: World) -> None
     assert world.sightings.noted == {"c1": fingerprint(HOME)}
 
 
+async def test_an_import_brings_the_address_of_a_contact_that_has_none(world: World) -> None:
+    world.contact(address=PostalAddress())
+    await world.run(claim(kind="import", tags=None))
+    assert world.crm.calls[0] == "contact"
+    assert world.purchases.sold == [KEY]
+
+
+async def test_the_address_that_a_contact_has_goes_before_the_imported_one(world: World) -> None:
+    await world.run(claim(kind="import", tags=None, address=PostalAddress("9 Other St", "Chicago", "IL", "60601")))
+    assert world.purchases.sold == [KEY]
+
+
 async def test_a_snapshot_without_its_zip_is_looked_up_in_the_contact(world: World) -> None:
     await world.run(claim(address=PostalAddress("742 Evergreen Terrace", "Springfield")))
     assert world.crm.calls == ["contact", "put", "add_tags"]
