@@ -57,6 +57,7 @@ async def test_a_keyboard_is_enough_to_pause_and_resume(admin: Visitor) -> None:
                 return
         raise AssertionError(f"no way to {name}")
 
+    await page.locator("#live.on").wait_for()  # it is all there
     await page.keyboard.press("Tab")
     assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
     await page.keyboard.press("Enter")
