@@ -15,7 +15,7 @@ from leadenrich.core.job import TERMINAL, JobState
 from leadenrich.store.audit import Actor
 from leadenrich.store.interventions import CancelMany, CutOff, RetryMany, Tally
 from leadenrich.store.queue import JobGone, WrongState
-from leadenrich.store.views import BadCursor, JobQuery
+from leadenrich.store.views import BadCursor, JobPage, JobQuery
 from leadenrich.web.access import Session
 from leadenrich.web.api import JOB_ID, NO_SUCH_JOB
 from leadenrich.web.csv_export import send_csv
@@ -78,11 +78,12 @@ class JobDesk:
 
     async def _newest(self) -> JobsShown:
         """Of all states together: the store's own order would show no success while there are failures."""
-        each = [self._found(JobQuery(state=state, limit=NEWEST_JOBS)) for state in JobState]
+        each = [self._views.jobs(JobQuery(state=state, limit=NEWEST_JOBS)) for state in JobState]
         jobs = {
-            job.id: job for page in await asyncio.gather(*each) for job in page.jobs
+            job.id: job for part in await asyncio.gather(*each) for job in part.jobs
         }  # one may have moved meanwhile
-        return JobsShown([jobs[job_id] for job_id in sorted(jobs, reverse=True)[:NEWEST_JOBS]])
+        newest = [jobs[job_id] for job_id in sorted(jobs, reverse=True)[:NEWEST_JOBS]]
+        return shown(JobPage(newest, None), JobsShown)
 
     async def job(self, request: web.Request, visitor: Session) -> Page:
         job = await self._job(request.match_info["id"])

@@ -13,7 +13,7 @@ from leadenrich.store.history import History
 from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.search import Search
-from leadenrich.store.views import JobQuery
+from leadenrich.store.views import JobPage, JobQuery
 from leadenrich.web.in_force import InForce
 
 
@@ -56,7 +56,7 @@ class Views(Protocol):
 
     async def job(self, job_id: str) -> msgspec.Struct | None: ...
 
-    async def jobs(self, query: JobQuery) -> msgspec.Struct:
+    async def jobs(self, query: JobQuery) -> JobPage:
         """Raises: BadCursor."""
         ...
 
