@@ -117,7 +117,8 @@ class Queue:
         self._probe_ms = probe_ms
         self._retention_ms = max(1, round(settings.payload_retention * 1000))
         self._scripts: dict[str, Script] = {}
-        self._unanswered = ""  # a claim's request whose answer did not come: Redis may have given us jobs with it
+        self._claims = 0  # the number of the last claim
+        self._unanswered = False  # its answer did not come: Redis may have given us jobs with it
         self.on_batch: Callable[[int], None] = lambda leads: None  # hears how many leads travelled together
         self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH, calls=2)
         self._complete: Batcher[tuple[Claim, Complete, str], str] = Batcher(self._complete_batch, most=COMPLETE_BATCH, calls=2)
@@ -172,13 +173,14 @@ class Queue:
 
     async def claim(self, want: int, *, running: int) -> Grant:
         """Up to `want` jobs; `running` is how many this process works on now. One call at a time."""
-        k, request = self.keys, self._unanswered or secrets.token_hex(8)
-        self._unanswered = request
+        k = self.keys
+        self._claims += not self._unanswered
+        self._unanswered = True
         jobs, next_ms, hold = await self._script("claim")(
             [k.wait_live, k.wait_bulk, k.suspects, k.sched, k.lease, k.wake, k.events, k.counts, k.meta, k.workers],
-            [k.prefix, self.owner, want, running, request, round(self._settings.lease * 1000), self._probe_ms],
+            [k.prefix, self.owner, want, running, self._claims, round(self._settings.lease * 1000), self._probe_ms],
         )
-        self._unanswered = ""
+        self._unanswered = False
         next_s = None if int(next_ms) < 0 else int(next_ms) / 1000
         return Grant(tuple(claim_of(job) for job in jobs), next_s, hold.decode())
 

@@ -280,3 +280,15 @@ async def test_a_purchase_cut_off_is_counted_however_its_job_ends(desk: Desk) ->
         assert job is not None
         assert [step.unknown for step in job.steps] == [1]
     assert (await desk.views.stats()).totals["unknown_purchases"] == 3
+
+
+async def test_a_claim_that_comes_after_the_next_gets_nothing(desk: Desk) -> None:
+    """It stood in a dead connection: nobody hears its answer, and what it took would wait for a whole lease."""
+    first, second, third = [await desk.new(f"c{number}") for number in range(3)]
+    assert [claim.job_id for claim in await desk.claim(1)] == [first]
+    assert [claim.job_id for claim in await desk.claim(1, running=1)] == [second]
+    desk.queue._claims -= 2
+    assert await desk.claim(1, running=2) == []
+    assert await desk.state(third) == "QUEUED"
+    desk.queue._claims += 1
+    assert [claim.job_id for claim in await desk.claim(1, running=2)] == [third]

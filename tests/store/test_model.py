@@ -283,6 +283,8 @@ class ThreeQueues(RuleBasedStateMachine):
         self.met(hold or "claimed", *("alone" for job in jobs if job.alone))
         if twice and jobs:
             desks = [store.desks[worker] for store in self.stores]
+            for desk in desks:
+                desk.queue._unanswered = True  # so its next claim is the same
             again = [self.loop.run(desk.grant(want, running=running)) for desk in desks]
             assert [[claim.job_id for claim in grant.claims] for grant in again] == [[job.id for job in jobs]] * 2
             assert [grant.claims for grant in again] == [grant.claims for grant in grants]

@@ -1,7 +1,8 @@
 --[[
 Take waiting jobs to work on, and do the housekeeping: promote what is due, honour every pause, say when to come again.
 
-Safe to run twice: the same request id gets the same jobs, while their leases are held.
+Safe to run twice: the same number gets the same jobs, while their leases are held. One that comes late, after the next
+(it stood in a dead connection), gets none: nobody hears its answer.
 
 Transition: QUEUED -> PROCESSING
 Transition: RETRY_SCHEDULED -> QUEUED (promote)
@@ -10,7 +11,7 @@ KEYS[4] sched     ZSET  id -> due, ms           KEYS[5] lease        ZSET  id ->
 KEYS[6] marker    ZSET  KEYS[7] events STREAM   KEYS[8] counts HASH
 KEYS[9] meta      HASH  what is paused          KEYS[10] workers HASH      each worker's last claim
 ARGV[1] prefix  ARGV[2] owner <worker>/<boot>  ARGV[3] want  ARGV[4] running: jobs in this process now
-ARGV[5] request_id  ARGV[6] lease_ms  ARGV[7] probe_ms: between two tries of a provider that is out
+ARGV[5] number of this owner's claim  ARGV[6] lease_ms  ARGV[7] probe_ms: between two tries of a provider that is out
 Returns {jobs, next_ms (-1 nothing is due), hold}: hold is "" | "paused" | "drain" (stop claiming until nothing runs
 here: a suspect comes next); a job is {id, token, lane, location, contact, tries, max, stalls, alone, probe, created,
 rerun, payload, steps}.
@@ -19,7 +20,7 @@ local wait = { live = KEYS[1], bulk = KEYS[2] }
 local suspects, sched, lease, marker, events, counts, meta, workers =
   KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local prefix, owner, want, running = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local request_id, lease_ms, probe_ms = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local number, lease_ms, probe_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local worker = string.match(owner, "^(.*)/[^/]*$")
 local now = now_ms()
 local next_at = nil
@@ -152,21 +153,24 @@ local function pop(many)
   return popped, turn
 end
 
+-- The worker's last claim: owner|number|ids.
+local function note_claim()
+  redis.call("HSET", workers, "claim:" .. worker, owner .. "|" .. int(number) .. "|" .. table.concat(ids, ","))
+end
+
 local last = redis.call("HGET", workers, "claim:" .. worker)
-if last then
-  local last_request, ids = string.match(last, "^([^|]*)|(.*)$")
-  if last_request == request_id then
-    for id, probe in string.gmatch(ids, "([^,!]+)(!?)") do
-      local f = read(prefix .. "job:" .. id, "state", "token", "lane", "location", "contact", "tries", "max", "stalls",
-        "alone", "created", "gen", "steps", "stale")
-      if f.state == "PROCESSING" and f.token and string.sub(f.token, 1, #owner + 1) == owner .. ":" then
-        jobs[#jobs + 1] = { id, f.token, f.lane, f.location, f.contact, f.tries, f.max, f.stalls or "0", f.alone or "0",
-          probe == "!" and "1" or "0", f.created, (tonumber(f.gen) > 1 or f.stale) and "1" or "0",
-          redis.call("GET", prefix .. "load:" .. id) or "", f.steps and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
-      end
+local last_owner, last_number, last_ids = string.match(last or "", "^(.*)|(%d+)|([^|]*)$")
+if last_owner == owner and number <= tonumber(last_number) then
+  for id, probe in string.gmatch(number == tonumber(last_number) and last_ids or "", "([^,!]+)(!?)") do
+    local f = read(prefix .. "job:" .. id, "state", "token", "lane", "location", "contact", "tries", "max", "stalls",
+      "alone", "created", "gen", "steps", "stale")
+    if f.state == "PROCESSING" and f.token and string.sub(f.token, 1, #owner + 1) == owner .. ":" then
+      jobs[#jobs + 1] = { id, f.token, f.lane, f.location, f.contact, f.tries, f.max, f.stalls or "0", f.alone or "0",
+        probe == "!" and "1" or "0", f.created, (tonumber(f.gen) > 1 or f.stale) and "1" or "0",
+        redis.call("GET", prefix .. "load:" .. id) or "", f.steps and redis.call("HGETALL", prefix .. "step:" .. id) or {} }
     end
-    return { jobs, next_ms(), "" }
   end
+  return { jobs, next_ms(), "" }
 end
 
 -- What an idle daemon meets at each look, kept short: nothing waits, nothing is due, nothing is paused.
@@ -175,22 +179,22 @@ if not paused and not next(switches) and redis.call("EXISTS", wait.live, wait.bu
   local first = redis.call("ZRANGE", sched, 0, 0, "WITHSCORES")
   if not first[2] or tonumber(first[2]) > now then
     redis.call("DEL", marker)
+    note_claim()
     return { {}, first[2] and int(tonumber(first[2]) - now) or "-1", "" }
   end
 end
 
 -- The end of every claim below: what was taken is leased and told.
 local function answer(hold)
-  if #jobs > 0 then
-    redis.call("ZADD", lease, unpack(leased))
-    redis.call("HSET", workers, "claim:" .. worker, request_id .. "|" .. table.concat(ids, ","))
-  end
+  if #jobs > 0 then redis.call("ZADD", lease, unpack(leased)) end
+  note_claim()
   close(counts, events)
   return { jobs, next_ms(), hold }
 end
 
 promote()
 if paused then
+  note_claim()
   close(counts, events)
   return { {}, "-1", "paused" }
 end
