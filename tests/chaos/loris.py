@@ -120,7 +120,7 @@ async def _ordeal(order: Order, setting: Setting) -> Ordeal:
         await asyncio.sleep(1)
         over.set()
         await senders
-        await scene.all_done(within_s=60)
+        await scene.all_done(within_s=300)
         found = await scene.jobs()
         ready = (await daemon.get("/readyz"))[0] == 200
         await asyncio.sleep(1)

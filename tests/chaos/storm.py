@@ -73,13 +73,14 @@ class Burst:
 async def storm(order: Order) -> Findings:
     count, began = (1_000 if order.quick else 10_000), time.monotonic()
     bursts = [await _burst(order, policy, connections, count) for policy in POLICIES for connections in CONNECTIONS]
+    slowest = int(min(it.per_s for it in bursts))  # of a thousand only, it tells more of the start than of the daemon
     drained_per_s = min(it.drained_per_s for it in bursts)
     figures = (
         told("webhooks in each burst", count),
         exactly("not answered 2xx", sum(it.refused for it in bursts), 0),
         exactly("lost", sum(it.lost for it in bursts), 0),
         at_most("99 % answered within", max(it.slower_s(0.01) for it in bursts), 1, unit=" s"),
-        at_least("answers a second", int(min(it.per_s for it in bursts)), 1_000),
+        told("answers a second", slowest) if order.quick else at_least("answers a second", slowest, 1_000),
         at_most("the daemon's memory", max(it.rss for it in bursts) / MB, 200, unit=" MB"),
         told("worked off meanwhile, at least", f"{drained_per_s:.1f}/s, {RATE_PER_S}/s is set"),
     )
