@@ -121,7 +121,9 @@ class Queue:
         self._unanswered = False  # its answer did not come: Redis may have given us jobs with it
         self.on_batch: Callable[[int], None] = lambda leads: None  # hears how many leads travelled together
         self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH, calls=2)
-        self._complete: Batcher[tuple[Claim, Complete, str], str] = Batcher(self._complete_batch, most=COMPLETE_BATCH, calls=2)
+        self._complete: Batcher[tuple[Claim, Complete, str], str] = Batcher(
+            self._complete_batch, most=COMPLETE_BATCH, calls=2
+        )
 
     async def open(self) -> None:
         """Writes the schema version and refuses data of a newer one. Raises: StoreRefused."""
