@@ -39,7 +39,7 @@ addEventListener('securitypolicyviolation', it => __violations.push(`${it.violat
 _FOREIGN_MARKUP = """() => {
   const own = new Set(('html head meta title link body a header form input button main h1 h2 h3 p label section div ' +
     'table caption thead tbody tr th td strong span time select option dl dt dd ol ul li details summary pre wbr nav ' +
-    'script canvas meter')
+    'script canvas meter textarea')
     .split(' '));
   const runs = (name, value) => name.startsWith('on') || name === 'style' || name === 'srcdoc' ||
     (name !== 'value' && value !== 'data:,' && /^\\s*(javascript|data|vbscript):/i.test(value));

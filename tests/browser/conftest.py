@@ -21,6 +21,7 @@ VIEWER = "the-viewer-token"
 NEED_CHROMIUM = [
     "test_accessible.py",
     "test_hostile_text.py",
+    "test_job_pages.py",
     "test_other_sites.py",
     "test_overview.py",
     "test_pages.py",
