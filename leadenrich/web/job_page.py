@@ -228,7 +228,11 @@ def _rule(asked: Asked, fired: Sequence[str]) -> str:
         says, kind = "did not fire", ""
     saw = "; ".join(f"{name}: {value}" for name, value in asked.saw.items()) if asked.hit is not None else ""
     seen = f'<span class="dim saw">{escape(saw)}</span>' if saw else ""
-    return row(row_head(escape(asked.rule.code)), cell(says, kind), cell(escape(_words(asked.rule.sentence())) + seen))
+    return row(
+        row_head(escape(asked.rule.code)),
+        cell(says, f"{kind} says"),
+        cell(escape(_words(asked.rule.sentence())) + seen),
+    )
 
 
 def _rules_by_code(lead: LeadShown) -> tuple[list[str], list[str]]:
@@ -243,7 +247,7 @@ def _rules_by_code(lead: LeadShown) -> tuple[list[str], list[str]]:
 
 def _by_code(code: str, says: str, sentence: str) -> str:
     kind = "bad-text" if says == "fired" else ""
-    return row(row_head(escape(code)), cell(says, kind), cell(escape(_words(sentence))))
+    return row(row_head(escape(code)), cell(says, f"{kind} says"), cell(escape(_words(sentence))))
 
 
 def _words(sentence: str) -> str:
