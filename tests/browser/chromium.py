@@ -145,4 +145,6 @@ async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[
         context.on("dialog", dismiss)
         yield visitor
     finally:
-        await context.close()
+        with suppress(TimeoutError):  # a browser on a busy machine may never answer: its end comes with the browser's
+            async with asyncio.timeout(CLOSE_S):
+                await context.close()
