@@ -21,7 +21,6 @@ from leadenrich.web.connection import Hush, Limits, hang_up
 from leadenrich.web.dashboard import Dashboard
 from leadenrich.web.door import OnReceipt, log_receipt
 from leadenrich.web.events import Events
-from leadenrich.web.fast_path import FAST_PATH, FastPath
 from leadenrich.web.json_answer import HEADERS
 from leadenrich.web.leads import LeadsDoor
 from leadenrich.web.openapi import document
@@ -94,12 +93,6 @@ def create_app(parts: WebParts) -> web.Application:
     app = _bare_app(parts.on_answer)
     app.router.add_post("/webhooks/ghl", door.signed)
     app.router.add_post("/webhooks/ghl/workflow", door.workflow)
-    app[FAST_PATH] = FastPath(
-        {"/webhooks/ghl": door.judge_signed, "/webhooks/ghl/workflow": door.judge_workflow},
-        door.settle,
-        bytes_max=parts.server.max_body_bytes,
-        on_answer=parts.on_answer,
-    )
     app.router.add_post("/api/v1/leads", leads.post)
     app.add_routes(probes.routes())
     app.add_routes(Api(parts.views, access).routes())

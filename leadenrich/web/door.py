@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from collections.abc import Callable, Set
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import structlog
@@ -19,7 +19,6 @@ from leadenrich.web.ports import Intake
 from leadenrich.web.problems import Refused
 
 OnReceipt = Callable[[Submission | None, Receipt], None]
-Judged: TypeAlias = Submission | Receipt  # what goes to the store, or the answer where there is nothing to keep
 
 
 class Queued(msgspec.Struct):
@@ -97,35 +96,32 @@ class Door:
         self._on_receipt(submission, receipt)
         return receipt
 
-    async def settle(self, judged: Judged) -> Receipt:
+    async def answer(self, submission: Submission) -> web.Response:
         """Raises: Refused 429."""
-        if isinstance(judged, Receipt):
-            self._on_receipt(None, judged)
-            return judged
         try:
-            return await self.take(judged)
+            return answer_of(await self.take(submission))
         except StoreUnavailable:
             # 429, not 503: HighLevel sends a 429 again under its old and its new rules.
             raise Refused(429, "The lead cannot be kept now; send it again.", headers=RETRY_AFTER) from None
 
-    async def answer(self, judged: Judged) -> web.Response:
-        """Raises: Refused 429."""
-        return JsonAnswer(*answer_of(await self.settle(judged)))
+    def ignore(self, why: str) -> web.Response:
+        receipt = Receipt("ignored", None, why)
+        self._on_receipt(None, receipt)
+        return answer_of(receipt)
 
 
-def ignored(why: str) -> Receipt:
-    return Receipt("ignored", None, why)
-
-
-def answer_of(receipt: Receipt) -> tuple[int, Queued | Duplicate | Ignored]:
-    """Status and body."""
+def answer_of(receipt: Receipt) -> web.Response:
     match receipt.verb:
         case "queued":
-            return 202, Queued(receipt.job_id or "", spooled=True if receipt.spooled else UNSET)
+            return json_answer(202, Queued(receipt.job_id or "", spooled=True if receipt.spooled else UNSET))
         case "duplicate":
-            return 200, Duplicate(receipt.job_id or "")
+            return json_answer(200, Duplicate(receipt.job_id or ""))
         case "ignored":
-            return 200, Ignored(receipt.why or "nothing to do")
+            return json_answer(200, Ignored(receipt.why or "nothing to do"))
+
+
+def json_answer(status: int, members: msgspec.Struct) -> web.Response:
+    return JsonAnswer(status, members)
 
 
 def location_of(served: Set[str], contact_id: str, told: str | None) -> str | None:
@@ -143,9 +139,9 @@ def location_of(served: Set[str], contact_id: str, told: str | None) -> str | No
     return next(iter(served))
 
 
-def lane_of(query: Mapping[str, str]) -> Lane:
+def lane_of(request: web.Request) -> Lane:
     """`?lane=`; live where it is not told. Raises: Refused 400."""
     try:
-        return Lane(query.get("lane") or Lane.LIVE)
+        return Lane(request.query.get("lane") or Lane.LIVE)
     except ValueError:
         raise Refused(400, "lane must be live or bulk.") from None

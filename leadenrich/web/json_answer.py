@@ -40,26 +40,18 @@ class JsonAnswer(web.Response):
         if not is_usual or self.prepared or self.keep_alive is False or transport is None or transport.is_closing():
             return await super().prepare(request)
         self._keep_alive = self._eof_sent = True
-        transport.write(whole(self.status, self._json))
+        transport.write(_head(self.status, len(self._json), int(time.time())) + self._json)
         await request.writer.drain()  # a client that does not read its answers gets no more of them
         return None
 
 
-def whole(
-    status: int, body: bytes, media_type: str = "application/json", more: tuple[tuple[str, str], ...] = ()
-) -> bytes:
-    """Head and body of an answer after which the connection stays; `more` are headers besides `HEADERS`."""
-    return _head(status, len(body), int(time.time()), media_type, more) + body
-
-
 @lru_cache(maxsize=64)
-def _head(status: int, length: int, second: int, media_type: str, more: tuple[tuple[str, str], ...]) -> bytes:
+def _head(status: int, length: int, second: int) -> bytes:
     headers = {
-        "Content-Type": media_type,
+        "Content-Type": "application/json",
         "Content-Length": str(length),
         "Date": formatdate(second, usegmt=True),
         **HEADERS,
-        **dict(more),
     }
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("ascii")

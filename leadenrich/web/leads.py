@@ -31,11 +31,11 @@ from leadenrich.web.door import (
     LaneQuery,
     OnReceipt,
     Queued,
+    json_answer,
     lane_of,
     location_of,
     log_receipt,
 )
-from leadenrich.web.json_answer import JsonAnswer
 from leadenrich.web.openapi import ACTS, REFUSED_ACT, REFUSED_BODY, Answer, Content, operation
 from leadenrich.web.payload import WorkflowEvent, an_id, decode, workflow_lead
 from leadenrich.web.ports import Intake
@@ -164,8 +164,8 @@ class LeadsDoor:
         """
         body = await read_json_body(request, bytes_max=self._bytes_max, seconds=self._body_s, also=NDJSON)
         await self._access.admin(request)
-        lane, key = lane_of(request.query), _delivery_key(request)
-        if media_type(request.headers) in NDJSON:
+        lane, key = lane_of(request), _delivery_key(request)
+        if media_type(request) in NDJSON:
             return await self._many(body.plain, lane, key)
         return await self._door.answer(self._submission(body.plain, lane, key))
 
@@ -179,7 +179,7 @@ class LeadsDoor:
             )
             if lost := _count(told, answers, [number for number, _ in group]):
                 return _stopped_before(lost, told)
-        return JsonAnswer(200, told)
+        return json_answer(200, told)
 
     async def _line(self, number: int, text: bytes, lane: Lane, key: str) -> LineAnswer:
         """Raises: StoreUnavailable."""

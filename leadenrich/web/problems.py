@@ -39,13 +39,13 @@ def problem(
     status: int, detail: str, headers: Mapping[str, str] | None = None, members: Mapping[str, Any] | None = None
 ) -> web.Response:
     """An answer; `members` are those that this kind of problem has besides (RFC 9457, 3.2)."""
-    body = problem_json(status, detail, members)
-    return web.Response(status=status, body=body, content_type=PROBLEM_TYPE, headers=headers)
-
-
-def problem_json(status: int, detail: str, members: Mapping[str, Any] | None = None) -> bytes:
     told = Problem("about:blank", HTTPStatus(status).phrase, status, detail)
-    return msgspec.json.encode(msgspec.to_builtins(told) | dict(members or {}))
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(msgspec.to_builtins(told) | dict(members or {})),
+        content_type=PROBLEM_TYPE,
+        headers=headers,
+    )
 
 
 def problem_of(refusal: web.HTTPException) -> web.Response:

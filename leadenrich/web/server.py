@@ -13,8 +13,6 @@ import structlog
 from aiohttp import http_parser, web
 
 from leadenrich.web.connection import Connection, Hush, Limits
-from leadenrich.web.fast_connection import FastConnection
-from leadenrich.web.fast_path import FAST_PATH
 from leadenrich.web.problems import problem_of
 
 log: Final = structlog.get_logger(__name__)
@@ -43,7 +41,6 @@ class WebServer:
         self._port = port
         self._sock = sock
         self._limits = _fitting(limits or Limits())
-        self._fast_path = app.get(FAST_PATH)
         self._runner = web.AppRunner(app, shutdown_timeout=self._limits.grace_s)
         self._listener: asyncio.Server | None = None
 
@@ -77,8 +74,6 @@ class WebServer:
         server.request_handler = answer_in_our_shape
 
         def connect() -> Connection:
-            if self._fast_path is not None:
-                return FastConnection(server, self._limits, hush, self._fast_path)
             return Connection(server, self._limits, hush)
 
         if self._sock is not None:

@@ -127,7 +127,7 @@ class Visitors:
         """Raises: Refused 403, from another site's page; 400, 408, 413, 415."""
         if not same_origin(request):
             raise Refused(403, "The form was sent from another site.")
-        if media_type(request.headers) != "application/x-www-form-urlencoded":
+        if media_type(request) != "application/x-www-form-urlencoded":
             raise Refused(415, "The Content-Type must be application/x-www-form-urlencoded.")
         body = await read_body(request, bytes_max=bytes_max, seconds=self._body_s)
         try:

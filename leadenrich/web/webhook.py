@@ -7,10 +7,9 @@ import hmac
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from aiohttp import web
-from multidict import CIMultiDictProxy, MultiMapping
 
 from leadenrich.config import GhlSettings, QueueSettings
 from leadenrich.core.job import Lane
@@ -24,11 +23,9 @@ from leadenrich.web.door import (
     Door,
     Duplicate,
     Ignored,
-    Judged,
     LaneQuery,
     OnReceipt,
     Queued,
-    ignored,
     lane_of,
     location_of,
     log_receipt,
@@ -49,9 +46,6 @@ from leadenrich.web.payload import (
 from leadenrich.web.ports import Intake
 from leadenrich.web.problems import Refused
 from leadenrich.web.signature import SIGNATURE_HEADER, Verifier
-
-Headers: TypeAlias = CIMultiDictProxy[str]
-Query: TypeAlias = MultiMapping[str]
 
 SIGNED_EXAMPLE: Final = {
     "type": "ContactCreate",
@@ -156,29 +150,28 @@ class WebhookDoor:
     )
     async def signed(self, request: web.Request) -> web.Response:
         """POST /webhooks/ghl: events of the marketplace app, signed by HighLevel."""
-        return await self._door.answer(self.judge_signed(request.headers, request.query, await self._read(request)))
-
-    def judge_signed(self, headers: Headers, query: Query, body: Body) -> Judged:
-        """All checks of a body that was read. Raises: Refused 400, 401, 422."""
         rules = self._rules
-        if not rules.verifier.accepts(headers.getall(SIGNATURE_HEADER, []), *dict.fromkeys(_bytes_of(body))):
+        body = await self._read(request)
+        if not rules.verifier.accepts(request.headers.getall(SIGNATURE_HEADER, []), *dict.fromkeys(_bytes_of(body))):
             raise Refused(401, f"{SIGNATURE_HEADER} does not verify the body.", headers=_challenge("Signature"))
         envelope = decode(body.plain, Envelope)
         if rules.app_id and envelope.app_id != rules.app_id:
             raise Refused(401, "The event is another app's (ghl.app_id).", headers=_challenge("Signature"))
         if isinstance(envelope.type, str) and envelope.type not in LEAD_EVENTS:
-            return ignored(f"{clean(envelope.type)[:40]} is not a lead")
+            return self._door.ignore(f"{clean(envelope.type)[:40]} is not a lead")
         event = decode(body.plain, SignedEvent)
         kind = LEAD_EVENTS[event.type]
         contact_id = an_id(event.contact_id if kind == "opportunity" else event.id, "The contact id")
         if not contact_id and kind == "opportunity":
-            return ignored("the opportunity has no contact")
+            return self._door.ignore("the opportunity has no contact")
         location_id = location_of(rules.locations, contact_id, event.location_id)
         if location_id is None:
-            return ignored("unknown location")
+            return self._door.ignore("unknown location")
         lead = signed_lead(event, kind, contact_id, location_id, self._now_ms())
         delivery_id = an_id(event.webhook_id, "The webhook id")
-        return Submission(lead, Lane.LIVE, delivery_id and f"wh:{delivery_id}", rules.delivery_window_s)
+        return await self._door.answer(
+            Submission(lead, Lane.LIVE, delivery_id and f"wh:{delivery_id}", rules.delivery_window_s)
+        )
 
     @operation(
         summary="Takes the webhooks of HighLevel's workflow actions",
@@ -199,23 +192,20 @@ class WebhookDoor:
     )
     async def workflow(self, request: web.Request) -> web.Response:
         """POST /webhooks/ghl/workflow: the workflow actions, proven by the shared token."""
-        return await self._door.answer(self.judge_workflow(request.headers, request.query, await self._read(request)))
-
-    def judge_workflow(self, headers: Headers, query: Query, body: Body) -> Judged:
-        """All checks of a body that was read. Raises: Refused 400, 401, 422."""
         rules = self._rules
-        if not _token_fits(rules.token, _tokens(headers, query, body)):
+        body = await self._read(request)
+        if not _token_fits(rules.token, request, body):
             raise Refused(
                 401, "The shared token is missing or wrong (ghl.webhook_token).", headers=_challenge("Bearer")
             )
         event = decode(body.plain, WorkflowEvent)
         contact_id = an_id(event.contact_id, "The contact id")
         location_id = location_of(rules.locations, contact_id, event.told_location)
-        lane = lane_of(query)
+        lane = lane_of(request)
         if location_id is None:
-            return ignored("unknown location")
+            return self._door.ignore("unknown location")
         lead = workflow_lead(event, contact_id, location_id)
-        return Submission(lead, lane, _workflow_key(lead), rules.workflow_window_s)
+        return await self._door.answer(Submission(lead, lane, _workflow_key(lead), rules.workflow_window_s))
 
     async def _read(self, request: web.Request) -> Body:
         return await read_json_body(request, bytes_max=self._bytes_max, seconds=self._body_s)
@@ -226,21 +216,21 @@ def _bytes_of(body: Body) -> tuple[bytes, bytes]:
     return body.sent, body.plain
 
 
-def _token_fits(token: bytes, told: Iterator[str]) -> bool:
+def _token_fits(token: bytes, request: web.Request, body: Body) -> bool:
     """Any of the places may hold it: the plain Webhook action offers no headers. Every one is compared, in bytes."""
     if not token:
         return False
     # Header text that is not UTF-8 holds lone surrogates: compare_digest of str, or a plain encode, would raise.
-    return any(hmac.compare_digest(text.encode("utf-8", "surrogatepass"), token) for text in told)
+    return any(hmac.compare_digest(told.encode("utf-8", "surrogatepass"), token) for told in _tokens(request, body))
 
 
-def _tokens(headers: Headers, query: Query, body: Body) -> Iterator[str]:
-    for value in headers.getall("Authorization", []):
+def _tokens(request: web.Request, body: Body) -> Iterator[str]:
+    for value in request.headers.getall("Authorization", []):
         scheme, _, told = value.partition(" ")
         if scheme.lower() == "bearer":
             yield told.strip()
-    yield from headers.getall("X-Webhook-Token", [])
-    for told in query.getall("token", []):
+    yield from request.headers.getall("X-Webhook-Token", [])
+    for told in request.query.getall("token", []):
         yield told
         yield told.replace(" ", "+")  # a pasted base64 token whose plus signs were not escaped
     yield custom_secret(body.plain)
