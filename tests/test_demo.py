@@ -190,7 +190,7 @@ async def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None
     async with command(tmp_path, "demo", "--leads", "3", LEADENRICH_SERVER__PORT="0") as shown:
         url = (await until(lambda: re.search(r"http://127\.0\.0\.1:\d+", shown.output), "the address"))[0]
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"{url}/") as page:
+            async with session.get(f"{url}/jobs") as page:
                 assert (page.status, page.content_type) == (200, "text/html")
                 assert demo_leads(1)[0].address.line1 in await page.text()
             async with session.get(f"{url}/readyz") as answer:

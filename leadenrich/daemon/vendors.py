@@ -75,7 +75,10 @@ def open_vendors(
     full_since: float,
     remember: bool = True,
 ) -> Vendors:
-    """Builds the clients; nothing is connected yet. `full_since` see Pace, `remember` Sightings. Raises: SettingFaults."""
+    """Builds the clients; nothing is connected yet. `full_since`: see Pace, `remember`: see Sightings.
+
+    Raises: SettingFaults.
+    """
     pace: Turnstile = Pace(config.worker.rate_per_second, full_since=full_since)
     if config.worker.rate_scope == "shared":
         pace = SharedPace(connection, "realestateapi", config.worker.rate_per_second)

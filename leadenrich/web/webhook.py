@@ -116,7 +116,6 @@ class WebhookDoor:
     ) -> None:
         """Raises: ValueError, when one of `ghl.public_keys` is no Ed25519 key."""
         self._door = Door(intake, on_receipt)
-        self.settle = self._door.settle
         self._bytes_max = bytes_max
         self._body_s = body_s
         self._now_ms = now_ms
