@@ -28,6 +28,8 @@ LOOK_S = 5.0
 SLOT_S, REST_S = 120.0, 15.0
 KEPT = 300  # of the jobs that have ended, so that most of the time as many go as come
 WINDOW_S = 60.0  # how long deliveries and bought records are remembered, for the same reason
+ONE_FOR_ALL = (0, 2)  # keys of a kind that has one for all leads, or one a day
+MEANS_MIN = 8  # fewer say nothing of a slope
 LATE_S = 20.0  # how far our clock and a key's birth may lie apart
 POOLED_MAX = 32 + 2 + 2 * 5  # commands, listener; a connection to each vendor for each slot
 TOLD_IN_THE_LOG = ("retrying", "throttled", "provider_paused", "spooled", "duplicate", "reloaded", "malformed_request")
@@ -167,14 +169,13 @@ class Soak:
             "done": (done > 0, done > 0), "dead": (dead > 0, dead > 0),
             "seen": (len(self.scene.accepted), len(self.scene.accepted)),
             "contacts": (len(self.done), len(self.scene.accepted)),
-            "dedup": _young(told_at, now), "record": _young(sold_at, now), "credits": (1, 2),
+            "dedup": _young(told_at, now), "record": _young(sold_at, now),
             "spending": (0, 2 * 3 * _young(told_at, now)[1]),  # a reservation and its return for each of three tries
-            "ev": (1, 1), "counts": (1, 1), "meta": (0, 1), "workers": (1, 1), "wake": (0, 1), "audit": (0, 1),
         }  # fmt: skip
         return [
             f"{kind}: {seen.kinds[kind]}, not {low} to {high}"
             for kind in {*model, *seen.kinds}
-            for low, high in [model.get(kind, (0, 0))]
+            for low, high in [model.get(kind, ONE_FOR_ALL)]
             if not low <= seen.kinds[kind] <= high
         ]
 
@@ -249,7 +250,7 @@ def _memory(run: Soak) -> tuple[Figure, ...]:
     hours = [(first.at_s + last.at_s) / 7200 for first, last in pairwise(run.rests)]
     first_mb, peak_mb = run.rss[0][1] / MB, max(rss for _, rss in run.rss) / MB
     shown = told("resident memory at the start, at most", f"{first_mb:.1f} MB, {peak_mb:.1f} MB")
-    if len(means) < 3:
+    if len(means) < MEANS_MIN:
         return (shown,)
     line = trend(hours, means)
     span = f"{warm.at_s / 60:.0f} to {rests[-1].at_s / 60:.0f} min, {len(means)} means"
