@@ -18,6 +18,7 @@ from leadenrich.store.batch import Batcher
 from leadenrich.store.claims import claim_of
 from leadenrich.store.connection import Connection
 from leadenrich.store.details import ERROR_CHARS, detail_of, failure_detail, plain, source_of
+from leadenrich.store.errors import StoreRefused
 from leadenrich.store.job_id import new_job_id
 from leadenrich.store.payload import pack
 from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, address_mark, digest
@@ -28,6 +29,7 @@ COMPLETE_BATCH = 128
 PROBE_MS = 30_000
 
 Verb: TypeAlias = Literal["queued", "duplicate", "ignored"]
+_Ended: TypeAlias = tuple[Claim, Complete, str]  # and the event's detail
 
 _KIND_OF_LEAD: Mapping[str, str] = {
     "create": "new",
@@ -121,14 +123,10 @@ class Queue:
         self._unanswered = False  # its answer did not come: Redis may have given us jobs with it
         self.on_batch: Callable[[int], None] = lambda leads: None  # hears how many leads travelled together
         self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH, calls=2)
-        self._complete: Batcher[tuple[Claim, Complete, str], str] = Batcher(
-            self._complete_batch, most=COMPLETE_BATCH, calls=2
-        )
+        self._complete: Batcher[_Ended, str] = Batcher(self._complete_batch, most=COMPLETE_BATCH, calls=2)
 
     async def open(self) -> None:
         """Writes the schema version and refuses data of a newer one. Raises: StoreRefused."""
-        from leadenrich.store.errors import StoreRefused
-
         await self._connection.execute("HSETNX", self.keys.meta, "schema", SCHEMA_VERSION)
         found = int(await self._connection.execute("HGET", self.keys.meta, "schema"))
         if found > SCHEMA_VERSION:
@@ -161,8 +159,7 @@ class Queue:
                 address_mark(fingerprint(lead.address)), lead.event_ms, self._tags(lead), pack(lead),
                 round(item.delivery_window_s * 1000) if item.delivery_key else 0,
             ]  # fmt: skip
-        answers = await self._script("enqueue")(keys, args)
-        return [_receipt(answer) for answer in answers]
+        return [_receipt(answer) for answer in await self._script("enqueue")(keys, args)]
 
     def _tags(self, lead: Lead) -> str:
         """The trigger tags that the event carries, as ",a,b,"; "-" when it told no tags."""
@@ -236,7 +233,7 @@ class Queue:
         """Raises: LostLease."""
         _held(await self._complete((claim, ending, detail_of(detail or {}))), claim)
 
-    async def _complete_batch(self, batch: Sequence[tuple[Claim, Complete, str]]) -> list[str]:
+    async def _complete_batch(self, batch: Sequence[_Ended]) -> list[str]:
         k = self.keys
         keys = [k.lease, k.done, k.events, k.counts, k.sched, k.wake]
         args: list[Any] = [k.prefix, self._settings.keep_succeeded, self._retention_ms]
