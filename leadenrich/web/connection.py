@@ -59,7 +59,7 @@ class Hush:
 class Connection(web.RequestHandler):
     """aiohttp's connection, with our limits. `limits.lingering_s` and `.head_s` are aiohttp's own settings."""
 
-    __slots__ = ("_hush", "_limits")
+    __slots__ = ("_hush", "_limits", "_served", "_since")
 
     def __init__(self, server: web.Server, limits: Limits, hush: Hush) -> None:
         super().__init__(
@@ -72,12 +72,14 @@ class Connection(web.RequestHandler):
         )
         self._limits = limits
         self._hush = hush
+        self._served: web.BaseRequest | None = None
+        self._since = time.monotonic()  # the connect, or the last answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert self._manager is not None
         others = cast("list[Connection]", self._manager.connections)
         if len(others) >= self._limits.connections_max:
-            slowest = min((it for it in others if it.lets_us_wait), key=Connection.waiting_since, default=None)
+            slowest = min((it for it in others if it.lets_us_wait), key=lambda it: it._since, default=None)
             gone = "the newest" if slowest is None else "the one that let us wait longest"
             self._hush.warn("connections_full", connections_max=self._limits.connections_max, dropped=gone)
             # Else a few hundred clients that send nothing would keep everybody out. What is in work does not suffer.
@@ -92,13 +94,13 @@ class Connection(web.RequestHandler):
         """Open, and the next bytes are the client's to send: those of a request's head, or the rest of its body."""
         if self.transport is None or self.transport.is_closing():
             return False
-        if self._current_request is not None:
-            return not self._current_request.content.is_eof()
-        return self._waiter is not None and not self._waiter.done()
+        return self._served is None or not self._served.content.is_eof()
 
-    def waiting_since(self) -> float:
-        """The loop's time of its last answer, or of its connect; with `head_s` added, which is the same for all."""
-        return self._next_keepalive_close_time
+    def serves(self, request: web.BaseRequest | None) -> None:
+        """What it works on from now on; None when that is answered."""
+        self._served = request
+        if request is None:
+            self._since = time.monotonic()
 
     def hang_up(self) -> None:
         """After this answer the connection ends, without waiting for the rest of the request."""

@@ -7,7 +7,7 @@ import os
 import resource
 import socket
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import structlog
 from aiohttp import http_parser, web
@@ -66,10 +66,14 @@ class WebServer:
 
         async def answer_in_our_shape(request: web.BaseRequest) -> web.StreamResponse:
             """What aiohttp refuses before any middleware runs (an unknown Expect) looks like the rest."""
+            connection = cast(Connection, request.protocol)
+            connection.serves(request)
             try:
                 return await answer(request)
             except web.HTTPException as refusal:
                 return problem_of(refusal)
+            finally:
+                connection.serves(None)
 
         server.request_handler = answer_in_our_shape
 
