@@ -60,4 +60,4 @@ def how_to_play(sandbox: Sandbox, url: str | None, *, own_token: bool) -> str:
         ("set up", [f"LEADENRICH_GHL__BASE_URL={sandbox.ghl_url} {known} leadenrich setup"]),
     ]
     lines = [line for name, rows in told if rows for line in (f"  {name}:", *(f"    {row}" for row in rows))]
-    return "\n".join(["Both vendors are fakes, and all ends with this process.", *lines])
+    return "\n".join(["Both vendors are fakes, and what they know ends with this process.", *lines])
