@@ -17,10 +17,11 @@ from leadenrich.cli.question import agreed
 from leadenrich.cli.status import DONE, FAILED, USAGE
 from leadenrich.cli.store_access import Store, whoever, with_store
 from leadenrich.store.audit import Actor, Audit
+from leadenrich.store.errors import JobGone, WrongState
 from leadenrich.store.interventions import MANY_MAX, CancelMany, CutOff, Interventions, RetryMany, Tally
 from leadenrich.store.job_list import PAGE_MAX, JobList, JobQuery
 from leadenrich.store.job_view import JobView
-from leadenrich.store.queue import JobGone, Queue, WrongState
+from leadenrich.store.queue import Queue
 
 Act: TypeAlias = Callable[[Store], Awaitable[int]]
 

@@ -7,3 +7,11 @@ class StoreUnavailable(Exception):
 
 class StoreRefused(Exception):
     """This Redis must not be used as it is set up; the message says what to change."""
+
+
+class JobGone(Exception):
+    """The job is unknown here: never was, or retention removed it."""
+
+
+class WrongState(Exception):
+    """The verb does not fit the job's state."""

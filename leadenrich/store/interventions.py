@@ -11,9 +11,9 @@ from msgspec import Meta
 
 from leadenrich.core.job import JobState
 from leadenrich.store.audit import Action, Actor, Audit
-from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.errors import JobGone, StoreUnavailable, WrongState
 from leadenrich.store.job_list import PAGE_MAX, Cursor, JobFilter, JobList, JobQuery
-from leadenrich.store.queue import JobGone, Queue, WrongState
+from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
 
 MANY_MAX: Final = 5_000

@@ -18,7 +18,7 @@ from leadenrich.store.batch import Batcher
 from leadenrich.store.claims import claim_of
 from leadenrich.store.connection import Connection
 from leadenrich.store.details import ERROR_CHARS, detail_of, failure_detail, plain, source_of
-from leadenrich.store.errors import StoreRefused
+from leadenrich.store.errors import JobGone, StoreRefused, WrongState
 from leadenrich.store.job_id import new_job_id
 from leadenrich.store.payload import pack
 from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, address_mark, digest
@@ -85,14 +85,6 @@ class Lease:
     beat: float
 
 
-class JobGone(Exception):
-    """The job is unknown here: never was, or retention removed it."""
-
-
-class WrongState(Exception):
-    """The verb does not fit the job's state."""
-
-
 class Queue:
     """All verbs of one queue for one worker. Every method raises StoreUnavailable.
 
@@ -122,7 +114,7 @@ class Queue:
         self._claims = 0  # the number of the last claim
         self._unanswered = False  # its answer did not come: Redis may have given us jobs with it
         self.on_batch: Callable[[int], None] = lambda leads: None  # hears how many leads travelled together
-        self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH, calls=2)
+        self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH, calls=2, key=_whose)
         self._complete: Batcher[_Ended, str] = Batcher(self._complete_batch, most=COMPLETE_BATCH, calls=2)
 
     async def open(self) -> None:
@@ -379,6 +371,10 @@ class Queue:
         if script is None:
             script = self._scripts[name] = Script(self._connection, name)
         return script
+
+
+def _whose(submission: Submission) -> tuple[str, str]:
+    return submission.lead.location_id, submission.lead.contact_id
 
 
 def _receipt(answer: Sequence[bytes]) -> Receipt:

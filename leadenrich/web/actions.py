@@ -10,9 +10,8 @@ from aiohttp import web
 from msgspec import Meta
 
 from leadenrich.store.audit import ENTRY_ID, Actor, AuditPage
-from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.errors import JobGone, StoreUnavailable, WrongState
 from leadenrich.store.interventions import CancelMany, CutOff, RetryMany, Tally, UnknownProvider
-from leadenrich.store.queue import JobGone, WrongState
 from leadenrich.store.views import BadCursor, JobView
 from leadenrich.web.access import Access
 from leadenrich.web.api import ID_IN_PATH, JOB_ID, NO_SUCH_JOB, away, shown

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from leadenrich.core.job import TERMINAL, JobState
 from leadenrich.store.audit import Actor
+from leadenrich.store.errors import JobGone, WrongState
 from leadenrich.store.interventions import CancelMany, CutOff, RetryMany, Tally
-from leadenrich.store.queue import JobGone, WrongState
 from leadenrich.store.views import BadCursor, JobPage, JobQuery
 from leadenrich.web.access import Session
 from leadenrich.web.api import JOB_ID, NO_SUCH_JOB

@@ -132,3 +132,17 @@ async def test_two_calls_may_be_under_way_and_no_more() -> None:
     line.gate.set()
     assert await asyncio.gather(*tasks) == [10, 20, 30, 40, 50]
     assert line.batches == [[1], [2, 3], [4, 5]]
+
+
+async def test_items_of_one_key_never_travel_in_two_calls_at_once() -> None:
+    """A contact's events must reach Redis in their order, whoever else overtakes whom."""
+    line = Line(calls=2)
+    line.batcher = Batcher(line.send, most=10, calls=2, key=lambda number: number % 10)
+    tasks = line.put(11)
+    await settle()
+    tasks += line.put(21, 12, 31)
+    await settle()
+    assert line.batches == [[11], [12]]
+    line.gate.set()
+    assert await asyncio.gather(*tasks) == [110, 210, 120, 310]
+    assert [number for batch in line.batches for number in batch if number % 10 == 1] == [11, 21, 31]

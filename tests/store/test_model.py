@@ -34,7 +34,8 @@ from leadenrich.core.job import Claim, Lane, Reason
 from leadenrich.core.lead import fingerprint
 from leadenrich.store import queue as queue_module
 from leadenrich.store.connection import Connection, open_redis
-from leadenrich.store.queue import JobGone, Queue, WrongState
+from leadenrich.store.errors import JobGone, WrongState
+from leadenrich.store.queue import Queue
 from leadenrich.store.schema import address_mark
 from leadenrich.store.scripts import Script
 from leadenrich.store.switches import Switches

@@ -8,9 +8,8 @@ import pytest
 from queue_desk import Desk, MakeDesk
 
 from leadenrich.core.job import Lane, Outcome, Reason
-from leadenrich.store.errors import StoreRefused
+from leadenrich.store.errors import JobGone, StoreRefused, WrongState
 from leadenrich.store.job_id import new_job_id
-from leadenrich.store.queue import JobGone, WrongState
 from leadenrich.store.schema import SCHEMA_VERSION
 from leadenrich.store.views import JobQuery
 
