@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from leadenrich.config.public_key import NoPublicKey, NotEd25519, ed25519_key
+from leadenrich.config.public_key import NoPublicKey, NotEd25519, ed25519_key, ed25519_pem
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key()
 
@@ -40,3 +40,7 @@ def test_a_key_of_another_algorithm_is_told_apart(key: object) -> None:
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(NoPublicKey):
         ed25519_key(text)
+
+
+def test_what_is_written_is_what_the_library_writes() -> None:
+    assert ed25519_pem(KEY.public_bytes_raw()) == pem_of(KEY)

@@ -22,7 +22,8 @@ ROOT: Final = Path(__file__).parents[1]
 LOCK: Final = (ROOT / "requirements.lock").read_text("utf-8")
 RUNTIME_LOCK: Final = (ROOT / "requirements-runtime.lock").read_text("utf-8")
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-BOUNDS: Final = {(need := Requirement(text)).name: need for text in PROJECT["project"]["dependencies"]}
+NEEDS: Final = [*PROJECT["dependency-groups"]["test"], *PROJECT["project"]["dependencies"]]
+BOUNDS: Final = {(need := Requirement(text)).name: need for text in NEEDS}
 
 FLOORS: Final = {
     "aiohttp": "3.14.4",  # CVE-2026-128131: concatenated gzip members cost quadratic time; and framing, scheme, memory

@@ -11,7 +11,9 @@ from typing import Final
 from leadenrich import __version__
 from leadenrich.cli.status import DONE
 
-_LIBRARIES: Final = ("aiohttp", "cryptography", "fakeredis", "hiredis", "msgspec", "redis", "structlog", "uvloop")
+_LIBRARIES: Final = (
+    "aiohttp", "fakeredis", "hiredis", "msgspec", "pynacl", "redis", "structlog", "uvloop", "zstandard",
+)  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -47,7 +47,7 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    names = ("leadenrich", "aiohttp", "redis", "hiredis", "uvloop", "msgspec", "cryptography")
+    names = ("leadenrich", "aiohttp", "redis", "hiredis", "uvloop", "msgspec", "pynacl")
     commands = {"Redis": [binary(), "--version"], "Node": ["node", "--version"], "wrk": ["wrk", "--version"]}
     return {"Python": platform.python_version(), **{name: version(name) for name in names}} | {
         name: _first_number(argv) for name, argv in commands.items() if shutil.which(argv[0])
