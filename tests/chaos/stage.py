@@ -178,7 +178,7 @@ class Stage:
                     self.accepted[contact.contact_id] = job_id
                     self.told.append((time.monotonic(), body, job_id))
                     return job_id
-                assert status in (429, 503), (status, answer)
+                assert status in (429, 503), (status, answer, daemon.said("request_failed"))
             self.refusals += 1
             await asyncio.sleep(0.05)
 
