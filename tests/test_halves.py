@@ -7,6 +7,8 @@ from pathlib import Path
 from daemon_process import inside, new_sandbox, people, settings_for
 from redis_server import running
 
+from leadenrich.store.daemons import Daemons
+
 
 async def test_what_the_web_half_takes_the_worker_half_works_off(tmp_path: Path) -> None:
     for folder in ("redis", "web", "worker"):
@@ -29,3 +31,6 @@ async def test_what_the_web_half_takes_the_worker_half_works_off(tmp_path: Path)
                     assert {job["state"] for job in jobs} == {"SUCCEEDED"}
                     started = [entry for entry in jobs[0]["timeline"] if entry["event"] == "started"]
                     assert started[0]["by"].startswith("worker-side/")
+                    daemons = Daemons(web.running.connection, web.running.queue.keys)
+                    assert [daemon.name for daemon in await daemons.all()] == ["worker-side"]
+                assert await daemons.all() == [], "it ended as it should: nobody is told of it any more"

@@ -22,6 +22,7 @@ from leadenrich.daemon.vendors import Vendors, open_vendors, turn_s
 from leadenrich.enrich.needs import Clock
 from leadenrich.store.boots import Boots
 from leadenrich.store.connection import Connection
+from leadenrich.store.daemons import Daemons
 from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.history import SAMPLE_S, History
 from leadenrich.store.queue import Queue
@@ -35,6 +36,7 @@ from leadenrich.worker.runner import Runner
 
 log = structlog.get_logger("leadenrich.daemon")
 
+LEAVE_S = 1.0
 CALLS_OF_A_JOB = 9  # contact, two look-ups, field list, PUT, tags on and off, notes read and written
 
 
@@ -97,7 +99,7 @@ class WorkerHalf:
             await self._note_start(provider, error)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop`, then drains. The beat goes on until the last job is handed back."""
+        """Works until `stop`, then drains. The beat ends with the last job, and leaves Redis."""
         drained = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(every(self._lease_s / 3, drained, self._heart.beat), name="heart")
@@ -106,6 +108,10 @@ class WorkerHalf:
             group.create_task(every(SAMPLE_S, stop, self._history.sample), name="history")
             await self.pool.run(stop)
             drained.set()
+        # Whoever asks next is not told of a daemon that is gone. A Redis that is away delays no end by more than this.
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await Daemons(self._connection, self._queue.keys).leave(self._queue.worker)
 
     def reconfigure(self, config: Config) -> None:
         """Jobs that start from now on use the new keys, rates, mapping and rules. Raises: SettingFaults."""

@@ -42,3 +42,7 @@ class Daemons:
                 silent_s = round(max(0, now_ms - int(beat)) / 1000, 3)
                 found.append(Daemon(name, host, boot, iso(int(beat)), silent_s))
         return sorted(found, key=lambda daemon: daemon.silent_seconds)
+
+    async def leave(self, name: str) -> None:
+        """This one has stopped. What it claimed last and its boot stay: a late copy of its calls is still known."""
+        await self._connection.execute("HDEL", self._key, f"beat:{name}")
