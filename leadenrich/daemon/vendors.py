@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,8 +17,9 @@ from leadenrich.enrich.needs import Clock
 from leadenrich.enrich.pipeline import Choices, Pipeline
 from leadenrich.enrich.rules import compile_rules
 from leadenrich.providers.ghl import Ghl, provider_name
+from leadenrich.providers.ghl_limits import BURST, WINDOW_S, below
 from leadenrich.providers.pace import Pace, Turnstile
-from leadenrich.providers.realestateapi import RealEstateApi
+from leadenrich.providers.realestateapi import PROVIDER, RealEstateApi
 from leadenrich.store.boots import Boots
 from leadenrich.store.connection import Connection
 from leadenrich.store.limiter import SharedPace
@@ -25,6 +27,8 @@ from leadenrich.store.purchases import Purchases
 from leadenrich.store.queue import Queue
 from leadenrich.store.sightings import Sightings
 from leadenrich.telemetry.metrics import Metrics
+
+DAEMONS_MOST = 16  # that are reckoned with where a limiter is shared: each as many jobs at once as this one
 
 log = structlog.get_logger("leadenrich.daemon")
 
@@ -79,9 +83,14 @@ def open_vendors(
 
     Raises: SettingFaults.
     """
+    shared = config.worker.rate_scope == "shared"
     pace: Turnstile = Pace(config.worker.rate_per_second, full_since=full_since)
-    if config.worker.rate_scope == "shared":
-        pace = SharedPace(connection, "realestateapi", config.worker.rate_per_second)
+    if shared:
+        pace = SharedPace(connection, PROVIDER, min(_rates(config), default=0.0))
+
+    def paces_of(provider: str) -> Sequence[Turnstile]:
+        limit = below(config.ghl.requests_per_10s)
+        return (SharedPace(connection, provider, limit, WINDOW_S, burst=BURST),) if shared else ()
 
     def on_call(provider: str, endpoint: str, status: int | None, seconds: float, waited_s: float | None) -> None:
         metrics.provider_call(provider, endpoint, status, seconds, waited_s)
@@ -96,7 +105,7 @@ def open_vendors(
         full_since=full_since,
         allow_private=private,
     )
-    ghl = Ghl(config.ghl, now_ms=now_ms, on_call=on_call, allow_private=private)
+    ghl = Ghl(config.ghl, now_ms=now_ms, on_call=on_call, allow_private=private, paces_of=paces_of)
     purchases = Purchases(
         connection,
         rea,
@@ -126,6 +135,11 @@ def open_vendors(
 
 
 def turn_s(config: Config) -> float:
-    """How long a job may wait for its turn at the limiter when all others of the process go first."""
-    rates = [rate for rate in (config.worker.rate_per_second, config.realestateapi.rate_per_second) if rate]
-    return config.worker.concurrency / min(rates) if rates else 0.0
+    """How long a job may wait for its turn at the limiter when all others, in a shared one all daemons', go first."""
+    jobs = config.worker.concurrency * (DAEMONS_MOST if config.worker.rate_scope == "shared" else 1)
+    return jobs / min(_rates(config), default=float("inf"))
+
+
+def _rates(config: Config) -> list[float]:
+    """The two that a look-up keeps; none that is no limit."""
+    return [rate for rate in (config.worker.rate_per_second, config.realestateapi.rate_per_second) if rate]

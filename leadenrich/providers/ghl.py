@@ -34,6 +34,7 @@ from leadenrich.providers.ghl_shapes import (
     text,
 )
 from leadenrich.providers.http import HttpClient, OnCall, Request, ignore_call
+from leadenrich.providers.pace import Turnstile
 
 PAGE_SIZE: Final = 100
 _NEWEST_FIRST: Final[dict[str, Json]] = {"field": "dateAdded", "direction": "desc"}
@@ -56,7 +57,8 @@ class _Account:
 class Ghl:
     """The Crm, for all configured locations. `now_ms` is wall-clock time, epoch milliseconds.
 
-    `allow_private` see HttpClient; `share` is how much of each location's limit may be used, the rest is for others.
+    `allow_private` see HttpClient; `share` is how much of each location's limit may be used, the rest is for others;
+    `paces_of` names the paces of a location that its calls wait for besides their own.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Ghl:
         clock: Callable[[], float] = time.monotonic,
         allow_private: bool = False,
         share: float = 1.0,
+        paces_of: Callable[[str], Sequence[Turnstile]] = lambda provider: (),
     ) -> None:
         self._version = settings.api_version
         self._value_name = "fieldValue" if settings.api_version == "v3" else "field_value"
@@ -79,7 +82,14 @@ class Ghl:
         def account(location: LocationSettings) -> _Account:
             provider = provider_name(location.id)
             token = location.token.reveal().strip() if location.token else ""
-            limits = LocationLimits(provider, settings.requests_per_10s, now_ms=now_ms, clock=clock, share=share)
+            limits = LocationLimits(
+                provider,
+                settings.requests_per_10s,
+                now_ms=now_ms,
+                clock=clock,
+                share=share,
+                paces=paces_of(provider),
+            )
             return _Account(provider, token, limits, asyncio.Lock())
 
         self._accounts = {location.id: account(location) for location in settings.locations}

@@ -7,12 +7,12 @@ documented, and honoured if it comes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from leadenrich.core.errors import Throttled
 from leadenrich.providers.answers import RETRY_AFTER_S_MAX, Answer, retry_after_s, whole_number
-from leadenrich.providers.pace import Pace
+from leadenrich.providers.pace import Pace, Turnstile
 from leadenrich.providers.shutter import Shutter, seconds_to_midnight_utc
 
 WINDOW_S: Final = 10.0
@@ -22,7 +22,10 @@ _EPOCH_MS_MIN: Final = 1_000_000_000_000  # a reset below this (the year 2001) i
 
 
 class LocationLimits:
-    """The pace and the shutter of one location. `share` of its limit is ours, the rest is for other programs."""
+    """The pace and the shutter of one location. `share` of its limit is ours, the rest is for other programs.
+
+    `paces` are waited for behind its own, in their order.
+    """
 
     def __init__(
         self,
@@ -32,11 +35,13 @@ class LocationLimits:
         now_ms: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
         share: float = 1.0,
+        paces: Sequence[Turnstile] = (),
     ) -> None:
         self._provider = provider
         self._now_ms = now_ms
         self._share = share
-        self.pace = Pace(share * _below(requests_per_10s), WINDOW_S, burst=BURST, clock=clock)
+        self.pace = Pace(share * below(requests_per_10s), WINDOW_S, burst=BURST, clock=clock)
+        self._paces = (self.pace, *paces)
         self._shutter = Shutter(provider, now_ms=now_ms, clock=clock)
 
     def check(self) -> None:
@@ -45,7 +50,8 @@ class LocationLimits:
 
     async def gate(self) -> None:
         """Wait for a turn. Raises: Throttled, when the location was closed meanwhile."""
-        await self.pace.take()
+        for pace in self._paces:
+            await pace.take()
         self._shutter.check()  # it may have fallen while this call stood in the queue
 
     def heard(self, answer: Answer) -> None:
@@ -53,7 +59,7 @@ class LocationLimits:
         remaining = whole_number(answer.headers.get("X-RateLimit-Remaining"))
         most = whole_number(answer.headers.get("X-RateLimit-Max"))
         if most:
-            self.pace.cap(self._share * _below(most) * WINDOW_S / (_interval_s(answer) or WINDOW_S))
+            self.pace.cap(self._share * below(most) * WINDOW_S / (_interval_s(answer) or WINDOW_S))
         if whole_number(answer.headers.get("X-RateLimit-Daily-Remaining")) == 0:
             until_ms = self._shutter.close(
                 self._daily_reset_s(answer), f"{self._provider}: the day's calls are used up"
@@ -88,7 +94,7 @@ class LocationLimits:
         return min(reset_ms / 1000, DAY_S)
 
 
-def _below(limit: int) -> float:
+def below(limit: int) -> float:
     """One less than allowed: a counter that never reaches zero never closes the location."""
     return float(limit - 1 if limit > 1 else limit)
 

@@ -13,15 +13,22 @@ GUARD = 0.05
 
 
 class SharedPace:
-    """`take()` returns when this start may happen. `rate` is a second; 0 is no limit."""
+    """`take()` returns when this start may happen: at most `limit` in any `window_s` seconds; 0 is no limit.
 
-    def __init__(self, connection: Connection, provider: str, rate: float) -> None:
+    `burst` of them may come at once after a pause.
+    """
+
+    def __init__(
+        self, connection: Connection, provider: str, limit: float, window_s: float = 1.0, *, burst: int = 1
+    ) -> None:
         self._key = pace_key(provider)
-        self._interval_us = round(1_000_000 * (1 + GUARD) / rate) if rate else 0
+        burst = burst if limit > burst else 1
+        self._interval_us = round(1_000_000 * window_s * (1 + GUARD) / (limit - burst + 1)) if limit else 0
+        self._ahead_us = self._interval_us * (burst - 1)
         self._reserve = Script(connection, "reserve")
 
     async def take(self) -> None:
         """Raises: StoreUnavailable."""
         if self._interval_us:
-            wait_us = int(await self._reserve([self._key], [self._interval_us]))
+            wait_us = int(await self._reserve([self._key], [self._interval_us, self._ahead_us]))
             await asyncio.sleep(wait_us / 1_000_000)

@@ -20,7 +20,7 @@ async def reserve_for_ever(connection: Connection) -> None:
     """A script: the first call finds it unknown and loads it, two calls with the same cancellation."""
     while True:
         await connection.execute("SCRIPT", "FLUSH")
-        await Script(connection, "reserve")(["le:{pace:test}:next"], [1])
+        await Script(connection, "reserve")(["le:{pace:test}:next"], [1, 0])
 
 
 async def test_a_cancellation_is_never_lost(redis_server: RedisServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from itertools import pairwise
 
 import pytest
@@ -49,6 +50,31 @@ async def test_starts_are_booked_one_step_apart_for_all_daemons(connection: Conn
     gaps = [later - earlier for earlier, later in pairwise(planned)]
     assert min(gaps) > 0.19
     assert planned[-1] == pytest.approx(11 * STEP_US / 1e6, abs=0.05)
+
+
+async def test_a_window_is_kept_by_all_daemons_with_the_burst_at_its_start(
+    connection: Connection, waits: Waits
+) -> None:
+    """HighLevel's 100 in 10 s, and one less: ten at once, then nearly all that the window allows, never more."""
+    daemons = [SharedPace(connection, "ghl:loc1", 99, 10.0, burst=10) for _ in range(3)]
+    began, planned = await now_us(connection), []
+    for number in range(300):
+        asked = await now_us(connection)
+        await daemons[number % 3].take()
+        planned.append((asked - began) / 1e6 + waits.seconds[-1])
+    assert waits.seconds[:10] == [0] * 10
+    assert waits.seconds[10] > 0
+    in_a_window = [bisect_left(planned, begin + 10) - at for at, begin in enumerate(planned)]
+    assert 90 <= max(in_a_window) <= 99
+    assert (planned[-1] - planned[9]) / 290 == pytest.approx(10 * (1 + GUARD) / 90, rel=0.02)
+
+
+async def test_a_limit_below_the_burst_goes_one_by_one(connection: Connection, waits: Waits) -> None:
+    pace = SharedPace(connection, "ghl:loc1", 4, 10.0, burst=10)
+    for _ in range(3):
+        await pace.take()
+    assert waits.seconds[0] == 0
+    assert waits.seconds[2] == pytest.approx(2 * 10 * (1 + GUARD) / 4, abs=0.05)
 
 
 async def test_a_long_row_of_waiters_does_not_break_the_rate(connection: Connection, waits: Waits) -> None:

@@ -1,8 +1,8 @@
 --[[
 Book the next start of a rate shared by all daemons, first come first served.
 
-KEYS[1] pace STRING  next|now: when the next start may be and when that was booked, microseconds by Redis' clock
-ARGV[1] interval_us
+KEYS[1] pace STRING  next|now: when the next start is due and when that was booked, microseconds by Redis' clock
+ARGV[1] interval_us  ARGV[2] ahead_us: so much earlier than due one may start, after a pause (0: no burst)
 Returns how long the caller must wait, microseconds; the start is booked. O(1).
 ]]
 local time = redis.call("TIME")
@@ -14,4 +14,4 @@ at, booked = tonumber(at or "0"), tonumber(booked or "0")
 if booked > now then at = at - (booked - now) end
 at = math.max(now, at)
 redis.call("SET", KEYS[1], int(at + interval) .. "|" .. int(now), "PX", 3600000)
-return int(at - now)
+return int(math.max(at - tonumber(ARGV[2]) - now, 0))
