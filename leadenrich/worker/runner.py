@@ -19,6 +19,7 @@ from leadenrich.store.queue import Queue
 from leadenrich.worker.outages import Outages
 from leadenrich.worker.patience import Answer, patiently
 from leadenrich.worker.steps import JobSteps
+from leadenrich.worker.time_limit import TimeLimit
 
 log = structlog.get_logger("leadenrich.worker")
 
@@ -59,7 +60,7 @@ class Runner:
         self.handler = handler  # a reload puts another one here
         self._outages = outages
         self._policy = policy
-        self._limit_s = limit_s
+        self._limit = TimeLimit(limit_s)
         self._patience_s = patience_s
         self._report = report
         self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
@@ -85,10 +86,10 @@ class Runner:
     async def _attempt(self, claim: Claim, steps: JobSteps) -> tuple[Ending, str]:
         """The ending, and the provider that the job goes back to wait for, if it does."""
         try:
-            async with asyncio.timeout(self._limit_s):
+            with self._limit():
                 ending = await self.handler.run(claim, steps)
         except TimeoutError:
-            return await self._judged(Transient(f"the run took longer than {self._limit_s:.0f} s"), claim, steps)
+            return await self._judged(Transient(f"the run took longer than {self._limit.seconds:.0f} s"), claim, steps)
         except (LostLease, StoreUnavailable) as error:
             if isinstance(error, LostLease):
                 raise

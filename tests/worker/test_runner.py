@@ -120,7 +120,7 @@ async def test_a_provider_out_of_order_costs_nobody_a_try(make_crew: MakeCrew, k
 
 async def test_a_run_that_takes_too_long_is_a_failed_try(make_crew: MakeCrew) -> None:
     crew = make_crew()
-    crew.runner._limit_s = 0.05
+    crew.runner._limit.seconds = 0.05
 
     async def endless(claim: Claim, steps: object) -> None:
         await asyncio.Event().wait()
