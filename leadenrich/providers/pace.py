@@ -46,6 +46,7 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._configured = self._ceiling = self._limit = limit
+        self._named = math.inf  # the vendor's own limit, once it told one
         self._window_s = window_s
         self._burst = burst
         self._clock = clock
@@ -69,9 +70,21 @@ class Pace:
             self._recover()
             await self._limiter.acquire()
             # A loop around the sleep: timers may wake early, and meanwhile the rate may have been halved.
-            while (wait_s := due(self._log, self._limit, self._window_s) - self._clock()) > 0:  # noqa: ASYNC110
+            while (wait_s := self._wait_s()) > 0:  # noqa: ASYNC110
                 await asyncio.sleep(wait_s)
             self._log.append(self._clock())
+
+    def configure(self, limit: float) -> None:
+        """Another limit from now on; what was taken counts on, a complaint too, and what the vendor named for itself.
+
+        Whoever waits already keeps the turn it was told, unless the new limit makes it a later one.
+        """
+        was_full, most = self._limit == self._ceiling, max(1, math.floor(limit), self._log.maxlen or 1)
+        # While there was no limit nobody counted: the window may be full.
+        self._log = deque(self._log if self._configured else [self._clock()] * most, maxlen=most)
+        self._configured = limit
+        self._ceiling = min(limit, self._named)
+        self._set(self._ceiling if was_full else min(self._limit, self._ceiling))
 
     def slow_down(self) -> None:
         """The vendor complained: halve the rate. Each clean minute raises it by a quarter, up to the configured one."""
@@ -85,6 +98,7 @@ class Pace:
         if limit <= 0 or not self._configured:
             return
         was_full = self._limit == self._ceiling
+        self._named = limit
         self._ceiling = min(limit, self._configured)
         if self._ceiling < self._limit or was_full:
             self._set(self._ceiling)
@@ -97,6 +111,9 @@ class Pace:
         used = sum(1 for taken in self._log if taken > now - self._window_s)
         others = math.floor(self._limit) - used - remaining
         self._log.extend([now] * max(0, min(others, self._log.maxlen or 1)))
+
+    def _wait_s(self) -> float:
+        return due(self._log, self._limit, self._window_s) - self._clock() if self._configured else 0.0
 
     def _recover(self) -> None:
         while self._limit < self._ceiling and self._clock() - self._complaint_at >= CLEAN_S:

@@ -149,6 +149,55 @@ def test_after_a_restart_the_last_second_counts_as_full():
     assert most_in_any_window([0.0] * 5 + taken, 1.0) <= 5
 
 
+@pytest.mark.parametrize("limits", [(5, 20), (20, 5), (20, 2, 20), (0.5, 10), (0, 10), (10, 0, 10)])
+def test_another_limit_counts_what_was_taken_before(limits):
+    """Also for those who wait while it changes; a lower one in between makes nobody forget."""
+
+    async def scenario(clock):
+        pace, taken = Pace(limits[0], burst=4, clock=clock), []  # a new burst is what memory must hold back
+
+        async def takes():
+            while True:
+                await pace.take()
+                taken.append(clock())
+                await asyncio.sleep(0.001)
+
+        tasks = [asyncio.create_task(takes()) for _ in range(5)]
+        await asyncio.sleep(2.2)
+        for limit in limits[1:]:
+            await asyncio.sleep(0.1)
+            pace.configure(limit)
+            changed = clock()
+        await asyncio.sleep(4.0)
+        for task in tasks:
+            task.cancel()
+        return taken, changed
+
+    taken, changed = run(scenario)
+    last = [moment for moment in taken if moment >= changed]
+    if limits[-2]:  # else nobody counted before
+        within = [moment for moment in taken if moment > last[0] - 1.0]
+        assert most_in_any_window(within, 1.0) <= limits[-1]
+    assert most_in_any_window(last, 1.0) <= limits[-1]
+    assert len(last) >= 0.7 * limits[-1] * (4.0 - 1.0)
+
+
+def test_another_limit_undoes_no_complaint_and_no_cap():
+    async def scenario(clock):
+        pace = Pace(20, clock=clock)
+        pace.slow_down()
+        pace.configure(40)
+        complained = pace.rate
+        await asyncio.sleep(500)
+        await pace.take()
+        recovered = pace.rate
+        pace.cap(15)
+        pace.configure(30)
+        return complained, recovered, pace.rate
+
+    assert run(scenario) == (10, 40, 15)
+
+
 def test_first_come_first_served():
     async def scenario(clock):
         pace, order = Pace(20, clock=clock), []
