@@ -151,10 +151,10 @@ def test_after_a_restart_the_last_second_counts_as_full():
 
 @pytest.mark.parametrize("limits", [(5, 20), (20, 5), (20, 2, 20), (0.5, 10), (0, 10), (10, 0, 10)])
 def test_another_limit_counts_what_was_taken_before(limits):
-    """Also for those who wait while it changes; a lower one in between makes nobody forget."""
+    """Also for those who wait while it changes."""
 
     async def scenario(clock):
-        pace, taken = Pace(limits[0], burst=4, clock=clock), []  # a new burst is what memory must hold back
+        pace, taken = Pace(limits[0], burst=4, clock=clock), []
 
         async def takes():
             while True:
@@ -180,6 +180,17 @@ def test_another_limit_counts_what_was_taken_before(limits):
         assert most_in_any_window(within, 1.0) <= limits[-1]
     assert most_in_any_window(last, 1.0) <= limits[-1]
     assert len(last) >= 0.7 * limits[-1] * (4.0 - 1.0)
+
+
+def test_a_lower_limit_in_between_makes_nobody_forget():
+    async def scenario(clock):
+        pace = Pace(20, burst=19, clock=clock)
+        taken = await take_times(pace, clock, 20)
+        pace.configure(2)
+        pace.configure(20)
+        return taken + await take_times(pace, clock, 20)
+
+    assert most_in_any_window(run(scenario), 1.0) <= 20
 
 
 def test_another_limit_undoes_no_complaint_and_no_cap():
