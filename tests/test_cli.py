@@ -44,6 +44,9 @@ def test_the_version_in_both_spellings(capsys: pytest.CaptureFixture[str]) -> No
     about = json.loads(capsys.readouterr().out)
     assert about["version"] == __version__
     assert about["libraries"]["msgspec"]
+    assert about["frozen"] is False
+    assert about["openssl"].startswith("OpenSSL ")
+    assert "commit" in about
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,12 @@ def _version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="with Python and libraries, for bug reports and scripts")
 
 
+def _licenses(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="print the licence texts of these")
+    parser.add_argument("--texts", action="store_true", help="print the texts of all")
+    parser.add_argument("--json", action="store_true", help="names, versions, licences and texts, for scripts")
+
+
 def _completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"))
 
@@ -238,6 +244,13 @@ COMMANDS: Final = (
         _erase,
     ),
     Command("version", "leadenrich.cli.version", "print the version", "leadenrich version --json", _version),
+    Command(
+        "licenses",
+        "leadenrich.cli.licenses",
+        "what the program is made of, and under which licences",
+        "leadenrich licenses aiohttp",
+        _licenses,
+    ),
     Command(
         "completion",
         "leadenrich.cli.completion",
