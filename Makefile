@@ -8,7 +8,7 @@ SEEDS ?= 1000
 MINUTES ?= 10
 JOBS ?= 2
 
-.PHONY: run test bench chaos simulate mutate fuzz described check lint types imports lock runtime-lock audit clean
+.PHONY: run test bench scale chaos simulate mutate fuzz described check lint types imports lock runtime-lock audit clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
@@ -26,6 +26,9 @@ chaos: $(STAMP)  ## kills, storms and a soak in figures, docs/reliability.md; ON
 bench: $(STAMP)  ## speed and cost in figures, docs/performance.md; ONLY=drain,ingest QUICK=1 OURS=1 PAGE=1 LOG=warning PEERS=folder
 	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(OURS),--ours) \
 		$(if $(PAGE),--page) $(if $(LOG),--log-level $(LOG))
+
+scale: $(STAMP)  ## what many leads a second need, docs/scale.md; in a second; MEASURE=1 measures a lead's bill first
+	@PYTHONPATH=tests $(BIN)/python -m scale $(if $(MEASURE),--measure)
 
 mutate: $(STAMP)  ## small faults in queue, signature and errors: do the tests notice? MOST=150 of each part, SEED=1; ONLY=claim.lua; ALL=1
 	@PYTHONPATH=tests $(BIN)/python -m mutation --seed $(or $(SEED),1) --most $(if $(ALL)$(ONLY),0,$(or $(MOST),150)) $(if $(ONLY),--only $(ONLY))

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from scale.page import renew
+
 from bench import backlog, crash, drain, idle, ingest, limiter, memory, peers, pickup, startup
 from bench.goals import verdicts
 from bench.process import LOAD_CORE
@@ -103,6 +105,7 @@ def main() -> int:
             print(as_text(phase, figures[phase.name]), flush=True)
             if not arguments.quick:
                 keep(phase, found, PHASES)
+                renew()
     print(as_table(verdict_rows(verdicts(figures))))
     return 0 if whole else 1
 

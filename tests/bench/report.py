@@ -102,10 +102,10 @@ def write_page(stands: Mapping[str, Taken], phases: Mapping[str, Phase]) -> None
     before, rest = PAGE.read_text("utf-8").split(BEGIN)
     _, after = rest.split(END)
     figures: Figures = {name: it.figures() for name, it in stands.items()}
-    parts = [_table(verdict_rows(verdicts(figures)))]
+    parts = [as_page_table(verdict_rows(verdicts(figures)))]
     for name, phase in phases.items():
         if name in stands:
-            parts += [f"### {phase.title}", _table(_rows(phase, figures[name])), _where(stands[name])]
+            parts += [f"### {phase.title}", as_page_table(_rows(phase, figures[name])), _where(stands[name])]
     PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}", "utf-8")
 
 
@@ -131,6 +131,7 @@ def _rounded(stands: Mapping[str, Taken]) -> dict[str, Taken]:
     }
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def as_page_table(rows: Sequence[Sequence[str]]) -> str:
+    """For a page: Markdown."""
     head, *rest = rows
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rest])
