@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-AHEAD_MOST: Final = 256
+AHEAD_MOST: Final = 512
 BRIEF_S: Final = 0.05  # nothing is held beside jobs that take longer
 _STUCK_S: Final = 10 * BRIEF_S
 _WEIGHT: Final = 0.125  # of the newest, in what is remembered
