@@ -13,6 +13,7 @@ from rich.text import Text
 from leadenrich.core.address import one_line
 from leadenrich.core.job import Outcome, StepRecord
 from leadenrich.core.lead import FieldValue
+from leadenrich.core.written import unpack_fields, unpack_tags
 from leadenrich.enrich.pipeline import Preview
 from leadenrich.store.job_view import JobView
 from leadenrich.web.shown import JobShown, shown
@@ -45,10 +46,10 @@ class Teller:
                 paid = "1 credit" if credits == 1 else f"{credits} credits"
                 self.say("look-up", "from the cache, no credit" if cached else f"bought for {paid}")
             case "fields":
-                self.say("fields", f"{len(msgspec.json.decode(result))} written")
+                self.say("fields", f"{len(unpack_fields(result))} written")
             case "tags":
-                told = msgspec.json.decode(result)
-                self.say("tags", f"{_tags(told['added'], told['removed'])}: written")
+                told = unpack_tags(result)
+                self.say("tags", f"{_tags(told.added, told.removed)}: written")
             case "note":
                 self.say("note", "written")
 

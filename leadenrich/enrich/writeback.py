@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
 import structlog
 
 from leadenrich.core.address import one_line
 from leadenrich.core.contact import CustomField
 from leadenrich.core.job import Claim
 from leadenrich.core.lead import FieldValue
+from leadenrich.core.written import FIELDS_STEP, TAGS_STEP, pack_fields, pack_tags, unpack_fields
 from leadenrich.enrich.decision import Decision
 from leadenrich.enrich.field_values import fitted, same_value
 from leadenrich.enrich.known_contact import KnownContact, find_field
@@ -64,21 +64,23 @@ class WriteBack:
 
     async def write(self, claim: Claim, plan: Plan, steps: Steps) -> None:
         """Raises: what the Crm raises; LostLease before a write that would no longer be ours to make."""
+        earlier = unpack_fields(_result(steps, FIELDS_STEP))  # of a run of this job that did not come to its end
         if plan.fields:
-            await steps.intend("fields")
+            await steps.intend(FIELDS_STEP)
             held = await self._crm.update_fields(claim.location_id, claim.contact_id, plan.fields)
             _warn_of_lost(plan, held)
-        if plan.fields or _is_open(steps, "fields"):
-            await steps.record("fields", msgspec.json.encode(sorted(plan.keys[field_id] for field_id in plan.fields)))
+        if plan.fields or _is_open(steps, FIELDS_STEP):
+            now = {plan.keys[field_id]: value for field_id, value in plan.fields.items()}
+            await steps.record(FIELDS_STEP, pack_fields({**earlier, **now}))
         if plan.add_tags or plan.remove_tags:
-            await steps.intend("tags")
+            await steps.intend(TAGS_STEP)
             # The old ones first: an automation that starts on the new tag must not meet them.
             if plan.remove_tags:
                 await self._crm.remove_tags(claim.location_id, claim.contact_id, plan.remove_tags)
             if plan.add_tags:
                 await self._crm.add_tags(claim.location_id, claim.contact_id, plan.add_tags)
-        if plan.add_tags or plan.remove_tags or _is_open(steps, "tags"):
-            await steps.record("tags", msgspec.json.encode({"added": plan.add_tags, "removed": plan.remove_tags}))
+        if plan.add_tags or plan.remove_tags or _is_open(steps, TAGS_STEP):
+            await steps.record(TAGS_STEP, pack_tags(plan.add_tags, plan.remove_tags))
 
     async def write_note(self, claim: Claim, decision: Decision, steps: Steps) -> None:
         """One note a job, where notes are on; its marker line tells an earlier run's."""
@@ -154,6 +156,11 @@ class WriteBack:
     def _may_look_again(self, location_id: str) -> bool:
         last = self._looked.get(location_id)
         return last is None or self._clock.now() - last >= LOOK_AGAIN
+
+
+def _result(steps: Steps, name: str) -> bytes | None:
+    step = steps.get(name)
+    return step.result if step is not None else None
 
 
 def _is_open(steps: Steps, name: str) -> bool:

@@ -15,10 +15,11 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
+from redis.asyncio.client import Pipeline
 
 from leadenrich.core.job import JobState, Lane, Outcome, Reason
 from leadenrich.store.connection import Connection
-from leadenrich.store.job_view import JobView, job_view
+from leadenrich.store.job_view import JobView, job_view, written_view
 from leadenrich.store.schema import Keys
 
 SCANNED_MAX = 2_000
@@ -141,14 +142,26 @@ class JobList:
         """The jobs by their ids; None for those that are gone."""
         if not ids:
             return []
-        keys, pipeline = self._keys, self._connection.pipeline()
+        pipeline = self._connection.pipeline()
         for job_id in ids:
-            pipeline.hgetall(keys.job(job_id))
-            pipeline.get(keys.load(job_id))
-            pipeline.get(keys.timeline(job_id))
-            pipeline.hgetall(keys.steps(job_id))
+            self._ask(pipeline, job_id)
         answers = await self._connection.flush(pipeline)
         return [job_view(job_id, *answers[i * 4 : i * 4 + 4]) for i, job_id in enumerate(ids)]
+
+    async def whole(self, job_id: str) -> JobView | None:
+        """One job, with what it wrote."""
+        pipeline = self._connection.pipeline()
+        self._ask(pipeline, job_id)
+        raw, load, timeline, steps = await self._connection.flush(pipeline)
+        view = job_view(job_id, raw, load, timeline, steps)
+        return view and msgspec.structs.replace(view, written=written_view(steps))
+
+    def _ask(self, pipeline: Pipeline, job_id: str) -> None:
+        """For the job's four keys."""
+        pipeline.hgetall(self._keys.job(job_id))
+        pipeline.get(self._keys.load(job_id))
+        pipeline.get(self._keys.timeline(job_id))
+        pipeline.hgetall(self._keys.steps(job_id))
 
     def _lanes(self) -> list[_Source]:
         return [

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import count, takewhile
 from typing import Annotated, Any, Final, NotRequired, TypeAlias, TypedDict, cast
 
 import msgspec
 from msgspec import Meta
 
 from leadenrich.core.job import Event, JobState, Lane, Outcome, Reason, StepRecord
-from leadenrich.core.lead import Lead
+from leadenrich.core.lead import FieldValue, Lead
 from leadenrich.core.times import iso
+from leadenrich.core.written import FIELDS_STEP, TAGS_STEP, unpack_fields, unpack_tags
 from leadenrich.store.claims import steps_of
 from leadenrich.store.payload import Unreadable, unpack
 
@@ -42,6 +44,20 @@ class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
     unknown: Annotated[
         int, Meta(description="Runs that died between intent and result: nobody knows whether each was charged.")
     ] = 0
+
+
+class WrittenView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the job changed on the contact."""
+
+    fields: Annotated[
+        dict[str, FieldValue],
+        Meta(
+            description="Custom field key → value as it was sent, long texts cut; null for those who may only look.",
+            examples=[{"equity_percent": 71, "mls_status": "Off Market"}],
+        ),
+    ]
+    tags_added: list[str]
+    tags_removed: list[str]
 
 
 class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -122,6 +138,10 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[StepView]
     timeline: list[TimelineEntry]
     attempts: Annotated[list[AttemptView], Meta(description="The runs, the oldest first.")] = []
+    written: Annotated[
+        WrittenView | None,
+        Meta(description="null in lists, where nothing was written, and where it is kept no longer."),
+    ] = None
 
 
 def job_view(
@@ -154,6 +174,23 @@ def job_view(
         timeline=entries,
         attempts=_attempts(entries),
     )
+
+
+def written_view(steps: Mapping[bytes, bytes]) -> WrittenView | None:
+    """From the job's steps; None where nothing was written."""
+    fields, tags = unpack_fields(_wrote(steps, FIELDS_STEP)), unpack_tags(_wrote(steps, TAGS_STEP))
+    if not (fields or tags.added or tags.removed):
+        return None
+    return WrittenView(fields=fields, tags_added=list(tags.added), tags_removed=list(tags.removed))
+
+
+def _wrote(steps: Mapping[bytes, bytes], name: str) -> bytes:
+    """A step's result: whole, or in the pieces that complete.lua made of it."""
+    whole = steps.get(f"{name}:result".encode())
+    if whole is not None:
+        return whole
+    pieces = (steps.get(f"{name}:{number}".encode(), b"") for number in count(1))
+    return b"".join(takewhile(bool, pieces))
 
 
 def _step(step: StepRecord) -> StepView:

@@ -54,8 +54,7 @@ class Views:
         self._list = JobList(connection, keys)
 
     async def job(self, job_id: str) -> JobView | None:
-        [view] = await self._list.load([job_id])
-        return view
+        return await self._list.whole(job_id)
 
     async def jobs(self, query: JobQuery) -> JobPage:
         """Raises: BadCursor."""

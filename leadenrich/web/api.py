@@ -68,7 +68,7 @@ class Api:
         refuses=REFUSED_LOOK | {404: NO_SUCH_JOB},
     )
     async def job(self, request: web.Request) -> web.Response:
-        await self._access.role(request)
+        role = await self._access.role(request)
         job_id = request.match_info["id"]
         try:
             job = await self._views.job(job_id) if JOB_ID.fullmatch(job_id) else None
@@ -76,7 +76,7 @@ class Api:
             raise away() from None
         if job is None:
             raise Refused(404, NO_SUCH_JOB)
-        return shown(job)
+        return shown(job if role == "admin" else without_values(job))
 
     @operation(
         summary="Counts what waits, runs and ended",
@@ -101,6 +101,14 @@ def job_query(request: web.Request) -> JobQuery:
 
 def shown(answer: msgspec.Struct) -> web.Response:
     return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+
+def without_values(job: JobView) -> JobView:
+    """For who may only look: which fields were written, and nothing of what a record says."""
+    if job.written is None:
+        return job
+    names = msgspec.structs.replace(job.written, fields=dict.fromkeys(job.written.fields))
+    return msgspec.structs.replace(job, written=names)
 
 
 def away() -> Refused:

@@ -147,6 +147,11 @@ def row_head(content: str) -> str:
     return f'<th role="rowheader" scope="row">{content}</th>'
 
 
+def folded(name: str, content: str) -> str:
+    """`content` is HTML."""
+    return f"<details><summary>{escape(name)}</summary>{content}</details>"
+
+
 def moment(time: str | None, *, day: bool = True) -> str:
     """To the second for people, the exact value for programs. Without its day where others tell it."""
     if not time:

@@ -13,12 +13,13 @@ import msgspec
 
 from leadenrich.core.job import TERMINAL, Event, JobState
 from leadenrich.web.access import Session
-from leadenrich.web.frame import act_form, cell, framed, moment, refreshing, row, row_head, state_of, table
+from leadenrich.web.frame import act_form, cell, folded, framed, moment, refreshing, row, row_head, state_of, table
 from leadenrich.web.shown import EntryShown, JobShown, StepShown
 from leadenrich.web.story import bought, came_by, headline, told, took
+from leadenrich.web.written_section import written_section
 
 if TYPE_CHECKING:
-    from leadenrich.enrich.hindsight import Asked, FieldTold, Hindsight
+    from leadenrich.enrich.hindsight import Asked, Hindsight
 
 WAITING: Final = (JobState.QUEUED, JobState.RETRY_SCHEDULED)
 _CONTACT: Final = "https://app.gohighlevel.com/v2/location/{location}/contacts/detail/{contact}"
@@ -63,7 +64,7 @@ def job_page(lead: LeadShown, visitor: Session) -> str:
 <section aria-labelledby="facts"><h2 id="facts">Facts</h2>{_facts(job)}</section>
 <section aria-labelledby="way"><h2 id="way">The way it went (UTC)</h2><ol class="timeline">{_way(job)}</ol></section>
 {_decided(lead)}
-{_written(lead.hindsight, visitor)}
+{written_section(job, lead.hindsight, shows_values=visitor.role == "admin")}
 {_payload(lead.payload, visitor)}"""
     others = _others(job)
     links = f"""<p class="dim"><a href="/jobs">All jobs</a>
@@ -172,7 +173,7 @@ def _error(entry: EntryShown) -> str:
         return ""
     text = "\n\n".join(part for part in (entry.error, entry.trace) if part)
     name = "Error and stack" if entry.trace else "Error"
-    return _folded(name, f"<pre>{escape(text)}</pre>")
+    return folded(name, f"<pre>{escape(text)}</pre>")
 
 
 def _steps(steps: Sequence[StepShown]) -> str:
@@ -212,9 +213,7 @@ def _decided(lead: LeadShown) -> str:
         return ""
     heads = ("Rule", "Says", "In words")
     shown = table("Rules that fired", heads, "".join(fired), "wide") if fired else "<p>No rule fired.</p>"
-    rest = _folded(
-        f"{len(others)} rules did not fire", table("Rules that did not fire", heads, "".join(others), "wide")
-    )
+    rest = folded(f"{len(others)} rules did not fire", table("Rules that did not fire", heads, "".join(others), "wide"))
     return f"""<section aria-labelledby="rules"><h2 id="rules">Rules</h2><p class="dim">{escape(note)}</p>
 {shown}{rest if others else ""}</section>"""
 
@@ -256,32 +255,12 @@ def _words(sentence: str) -> str:
     return rest if space and code.isupper() else sentence
 
 
-def _written(told_now: Hindsight | str, visitor: Session) -> str:
-    if isinstance(told_now, str) or not told_now.fields:
-        return ""
-    shows_values = visitor.role == "admin"
-    rows = "".join(_field(each, shows_values) for each in told_now.fields)
-    heads = ("Field", "Value", "From") if shows_values else ("Field", "From")
-    name = f"{len(told_now.fields)} fields, and where each is from"
-    return f"""<section aria-labelledby="fields"><h2 id="fields">Fields</h2>
-<p class="dim">What the mapping in force makes of the record; a run writes those that differ from the contact's.</p>
-{_folded(name, table("Fields", heads, rows, "wide"))}</section>"""
-
-
-def _field(each: FieldTold, shows_values: bool) -> str:
-    value = each.value
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    name = f'{escape(each.entry.name)}<span class="dim">{escape(each.entry.key)}</span>'
-    cells = [cell(escape(text))] if shows_values else []
-    return row(row_head(name), *cells, cell(escape(each.source or "emptied: the record has none")))
-
-
 def _payload(payload: str, visitor: Session) -> str:
     if not payload:
         return ""
     name = "As it came in" if visitor.role == "admin" else "As it came in, without personal data"
     return f"""<section aria-labelledby="payload"><h2 id="payload">Payload</h2>
-{_folded(name, f"<pre>{escape(payload)}</pre>")}</section>"""
+{folded(name, f"<pre>{escape(payload)}</pre>")}</section>"""
 
 
 def _others(job: JobShown) -> str:
@@ -299,8 +278,3 @@ def payload_of(job: JobShown) -> Iterator[tuple[str, object]]:
     """The members of the lead that were told."""
     if job.lead is not None:
         yield from msgspec.to_builtins(job.lead).items()
-
-
-def _folded(name: str, content: str) -> str:
-    """`content` is HTML."""
-    return f"<details><summary>{escape(name)}</summary>{content}</details>"

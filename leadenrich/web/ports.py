@@ -13,7 +13,7 @@ from leadenrich.store.history import History
 from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.search import Search
-from leadenrich.store.views import JobPage, JobQuery
+from leadenrich.store.views import JobPage, JobQuery, JobView
 from leadenrich.web.in_force import InForce
 
 
@@ -54,7 +54,7 @@ class Views(Protocol):
     Raises: StoreUnavailable.
     """
 
-    async def job(self, job_id: str) -> msgspec.Struct | None: ...
+    async def job(self, job_id: str) -> JobView | None: ...
 
     async def jobs(self, query: JobQuery) -> JobPage:
         """Raises: BadCursor."""

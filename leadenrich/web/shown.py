@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from leadenrich.core.lead import Lead
+from leadenrich.core.lead import FieldValue, Lead
 
 Shown = TypeVar("Shown", bound=msgspec.Struct)
 
@@ -56,6 +56,12 @@ class EntryShown(msgspec.Struct):
     charged: bool = False
 
 
+class WrittenShown(msgspec.Struct):
+    fields: dict[str, FieldValue] = {}
+    tags_added: list[str] = []
+    tags_removed: list[str] = []
+
+
 class JobShown(msgspec.Struct):
     id: str
     state: str
@@ -76,6 +82,7 @@ class JobShown(msgspec.Struct):
     disqualified_by: list[str] = []
     steps: list[StepShown] = []
     timeline: list[EntryShown] = []
+    written: WrittenShown | None = None
 
     @property
     def title(self) -> str:

@@ -15,6 +15,7 @@ from leadenrich.core.errors import LostLease, Permanent, ProviderOut, Throttled,
 from leadenrich.core.job import Outcome, Reason, StepRecord
 from leadenrich.core.lead import PostalAddress, fingerprint
 from leadenrich.core.property import BadAddress, Found, NoMatch
+from leadenrich.core.written import unpack_fields, unpack_tags
 
 GONE = Permanent("Contact not found", reason=Reason.CONTACT_NOT_FOUND, provider="ghl:loc1", status=400)
 TIMEOUT = "timeout after 15 s"
@@ -301,6 +302,26 @@ async def test_a_put_whose_answer_was_lost_is_not_sent_again(world: World) -> No
     await world.run(claim(attempt=2, rerun=True))
     assert world.crm.calls == ["contact", "add_tags"]
     assert world.steps.known["fields"].ended_ms is not None
+
+
+async def test_what_was_written_is_kept_as_it_was_sent(world: World) -> None:
+    await world.run(claim())
+    kept = unpack_fields(world.steps.known["fields"].result)
+    assert kept == world.crm.sent[0]
+    assert kept["estimated_value"] == 342000
+    assert unpack_tags(world.steps.known["tags"].result).added == ("QUALIFIED",)
+
+
+async def test_a_second_try_adds_to_what_the_first_one_wrote(world: World) -> None:
+    world.crm.errors["add_tags"] = [Transient(TIMEOUT)]
+    with pytest.raises(Transient):
+        await world.run(claim())
+    first = world.crm.sent[0]
+    somebody = world.crm.contacts["c1"]
+    world.crm.contacts["c1"] = replace(somebody, custom_fields={**somebody.custom_fields, "id_bedrooms": 9})
+    await world.run(claim(attempt=2, rerun=True))
+    assert world.crm.sent[1:] == [{"bedrooms": 3}]
+    assert unpack_fields(world.steps.known["fields"].result) == first
 
 
 async def test_an_address_that_changed_between_two_tries_is_bought_anew(world: World) -> None:

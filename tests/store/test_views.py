@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +14,8 @@ from queue_desk import Desk
 
 from leadenrich.core.job import JobState, Lane, Outcome, Reason
 from leadenrich.core.retry import Failure, Release, RetryLater
+from leadenrich.core.written import pack_fields, pack_tags
+from leadenrich.store.job_view import WrittenView
 from leadenrich.store.schema import credits_key
 from leadenrich.store.switches import Switches
 from leadenrich.store.views import BadCursor, JobQuery, Views
@@ -45,7 +48,7 @@ async def test_a_job_has_exactly_the_members_that_were_promised(desk: Desk) -> N
     await desk.queue.checkpoint(claim, "lookup", result=b"x", credits=1)
     await desk.queue.checkpoint(claim, "fields")
     shown = json.loads(msgspec.json.encode(await desk.job(job_id)))
-    assert shown.keys() == JOB | {"attempts"}
+    assert shown.keys() == JOB | {"attempts", "written"}
     assert [step.keys() for step in shown["steps"]] == [{"name", "started_at", "ended_at", "cached", "credits"}] * 2
     assert (shown["steps"][0]["credits"], shown["steps"][1]["ended_at"]) == (1, None)
     assert (shown["lane"], shown["attempts_made"], shown["max_attempts"], shown["stalled_count"]) == ("live", 1, 3, 0)
@@ -318,3 +321,48 @@ async def test_providers_are_shown_with_their_pause_rate_and_credits(desk: Desk)
     assert (rea.paused, rea.rate, rea.credits_today) == ("budget: spent", 10.0, 7)
     assert rea.until
     assert (providers["ghl:loc1"].paused, providers["ghl:loc2"].paused) == (None, "auth: 401")
+
+
+WROTE = {f"field_{number}": f"{number * 7919**5:x}" for number in range(40)}
+
+
+async def write(desk: Desk, claim: Any) -> None:
+    for name, result in (("fields", pack_fields(WROTE)), ("tags", pack_tags(("qualified",), ("review",)))):
+        await desk.queue.checkpoint(claim, name)
+        await desk.queue.checkpoint(claim, name, result=result)
+    await desk.queue.checkpoint(claim, "lookup", result=b"a record, which goes")
+
+
+async def test_what_a_job_wrote_stays_as_long_as_the_job(desk: Desk) -> None:
+    told = WrittenView(fields=dict(WROTE), tags_added=["qualified"], tags_removed=["review"])
+    job_id = await desk.new()
+    claim = await desk.one()
+    await write(desk, claim)
+    assert (await desk.job(job_id)).written == told
+    await desk.complete(claim)
+    job = await desk.job(job_id)
+    assert job.written == told
+    assert {step.name for step in job.steps} == {"fields", "tags", "lookup"}
+    assert not [it for it in (await desk.views.jobs(JobQuery())).jobs if it.written]  # a list is brief
+    steps = await desk.connection.execute("HGETALL", desk.keys.steps(job_id))
+    assert b"lookup:result" not in steps
+    assert len(b"".join(steps.values())) > 256
+    assert max(map(len, steps.values())) == 64  # a longer one would make the hash several times as large
+
+
+async def test_what_a_failed_job_wrote_is_told_too(desk: Desk) -> None:
+    job_id = await desk.new()
+    claim = await desk.one()
+    await write(desk, claim)
+    await desk.bury(claim)
+    written = (await desk.job(job_id)).written
+    assert written is not None
+    assert written.fields == WROTE
+
+
+async def test_a_job_that_wrote_nothing_says_so(desk: Desk) -> None:
+    job_id = await desk.new()
+    claim = await desk.one()
+    await desk.queue.checkpoint(claim, "fields", result=pack_fields({}))
+    await desk.complete(claim)
+    assert (await desk.job(job_id)).written is None

@@ -16,15 +16,24 @@ local now = now_ms()
 local stamp = int(now)
 local words, ended, finishes = {}, {}, {}
 
--- What the steps told each other goes; when they ran and what they cost stays. Written anew: a hash that once held a
--- long value keeps the large form.
+-- What the steps told each other goes; when they ran, what they cost and what they wrote to the contact stays. Written
+-- anew: a hash that once held a long value keeps the large form. So what was written is cut into pieces of 64 bytes,
+-- `fields:1` and so on, the longest value that Redis packs.
+local WROTE = { ["fields:result"] = "fields:", ["tags:result"] = "tags:" }
+
 local function drop_results(steps)
   count_unknown(steps, now)
   local kept = {}
   for _, field in ipairs(redis.call("HKEYS", steps)) do
+    local value = redis.call("HGET", steps, field)
     if not string.find(field, ":", 1, true) then
       kept[#kept + 1] = field
-      kept[#kept + 1] = redis.call("HGET", steps, field)
+      kept[#kept + 1] = value
+    elseif WROTE[field] then
+      for piece = 1, math.ceil(#value / 64) do
+        kept[#kept + 1] = WROTE[field] .. piece
+        kept[#kept + 1] = string.sub(value, piece * 64 - 63, piece * 64)
+      end
     end
   end
   redis.call("DEL", steps)
