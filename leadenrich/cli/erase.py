@@ -20,7 +20,7 @@ from leadenrich.store.spool_file import HEADER
 
 
 def run(args: argparse.Namespace) -> int:
-    """1 while a job of the contact is worked on, or when nobody agreed."""
+    """1 while a job of the contact is worked on, when nobody agreed, or when nothing was kept of it."""
     return with_store(args, lambda store: _erase(store, args))
 
 
@@ -29,8 +29,8 @@ async def _erase(store: Store, args: argparse.Namespace) -> int:
     erasure = Erasure(store.connection, keys)
     jobs = await erasure.jobs(contact, args.location)
     waiting = sum(job.finished_at is None for job in jobs)
-    many = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
-    what = f"{many} of it{f', {waiting} of them not ended,' if waiting else ''} and all that is remembered"
+    open_ones = f", {waiting} of them not ended," if waiting else ""
+    what = f"{_jobs(len(jobs))} of it{open_ones} and all that is remembered"
     if not agreed(f"Erase contact {store.clean(contact)}: {what}?", yes=args.yes):
         print("Nothing was erased.", file=sys.stderr)
         return FAILED
@@ -48,41 +48,66 @@ async def _erase(store: Store, args: argparse.Namespace) -> int:
     await audit.keep(whoever(), "erase", f"contact:{digest(contact)}", done=erased.jobs)
     if args.json:
         print(msgspec.json.encode(erased).decode())
-    else:
+    elif not erased.nothing:
         _tell(erased, store)
-    return DONE
+    return _of_nobody(erased, store, args) if erased.nothing else DONE
+
+
+def _of_nobody(erased: Erased, store: Store, args: argparse.Namespace) -> int:
+    where = f" in location {args.location}" if args.location else ""
+    told = store.clean(f"nothing is kept of contact {args.contact}{where}: is the id right?")
+    print(f"leadenrich: {told}", *_unseen(erased, store), sep="\n  ", file=sys.stderr)
+    return FAILED
+
+
+def _jobs(count: int) -> str:
+    return {0: "no job", 1: "1 job"}.get(count, f"{count} jobs")
 
 
 def _tell(erased: Erased, store: Store) -> None:
     print("Erased:")
-    for count, what in (
-        (erased.jobs, "jobs, with their leads, timelines and steps"),
-        (erased.contacts, "memories of the contact's last event"),
-        (erased.sightings, "mentions among those who had an address"),
-        (erased.records, "bought records of its addresses; another contact who comes with one has it bought again"),
-        (erased.events, "entries of the events stream, each with up to seven events of others"),
-        (erased.actions, "entries of the audit log that named it"),
+    for count, one, many in (
+        (erased.jobs, "job, with its lead, timeline and steps", "jobs, with their leads, timelines and steps"),
+        (erased.contacts, "memory of the contact's last event", "memories of the contact's last event"),
+        (erased.sightings, "mention among those who had an address", "mentions among those who had an address"),
+        (
+            erased.records,
+            "bought record of its address; another contact who comes with it has it bought again",
+            "bought records of its addresses; another contact who comes with one has it bought again",
+        ),
+        (
+            erased.events,
+            "entry of the events stream, with up to seven events of others",
+            "entries of the events stream, each with up to seven events of others",
+        ),
+        (erased.actions, "entry of the audit log that named it", "entries of the audit log that named it"),
     ):
-        print(f"  {count:>5} {what}")
+        print(f"  {count:>5} {one if count == 1 else many}")
     print("Not erased:")
     for line in _left(erased, store):
         print(f"  {line}")
 
 
 def _left(erased: Erased, store: Store) -> Iterator[str]:
-    config = store.config
     yield "HighLevel: the contact itself, its fields, tags and notes; delete it there."
     yield "The log of each daemon, which names ids: as long as journald, or whoever collects it, keeps it."
     yield "Redis' append-only file, until Redis writes it anew: redis-cli bgrewriteaof; and your backups."
     yield "Marks of deliveries, a hash and a job's id each, until their window ends: what is sent again starts nothing."
+    yield "A hash of the contact's id, for 180 days: an import or backfill that brings it anew is a new lead."
+    yield from _unseen(erased, store)
+    for name in erased.pauses:
+        yield f"The reason why {name} is paused, which names it: it goes with the pause."
+
+
+def _unseen(erased: Erased, store: Store) -> Iterator[str]:
+    """Where more of it may be than this run could see."""
+    config = store.config
     if not erased.searched:
         days = rules_of(config).duplicate_days or 0
         yield (
             "Mentions under addresses that no kept lead tells: this Redis user may not use SCAN. They end by "
             f"themselves after {days} days; or run this again with a redis.url whose user may."
         )
-    for name in erased.pauses:
-        yield f"The reason why {name} is paused, which names it: it goes with the pause."
     if config.server.spool and _holds_leads(Path(config.server.spool)):
         yield f"Leads in the spool {config.server.spool} that Redis does not have yet: run this again when it has them."
 

@@ -1,11 +1,13 @@
 """A person leaves: everything that Redis holds of a contact is removed, and what cannot be is said.
 
 What stays holds nobody's data: totals, and the marks of deliveries (a hash and a job's id, for their window), which
-keep a delivery that is sent again from bringing the person back.
+keep a delivery that is sent again from bringing the person back. A hash of the contact says when it was erased: whoever
+imports it anew is not answered by such a mark.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,9 +19,10 @@ from leadenrich.core.address import AddressRejected, long_form, normalise
 from leadenrich.core.job import JobState
 from leadenrich.core.lead import Lead
 from leadenrich.store.connection import Connection
+from leadenrich.store.job_id import new_job_id
 from leadenrich.store.job_list import PAGE_MAX, JobList, JobQuery
 from leadenrich.store.job_view import JobView
-from leadenrich.store.schema import SIGHTINGS, Keys, digest, record_key, sighting_digest, sighting_key
+from leadenrich.store.schema import SEEN_MS, SIGHTINGS, Keys, digest, record_key, sighting_digest, sighting_key
 from leadenrich.store.scripts import Script
 from leadenrich.store.switches import Switches
 
@@ -56,6 +59,11 @@ class Erased(msgspec.Struct):
     actions: int = 0
     searched: bool = True
     pauses: list[str] = []
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was kept of the contact."""
+        return not (self.jobs or self.contacts or self.sightings or self.records or self.events or self.actions)
 
 
 @dataclass(slots=True)
@@ -157,7 +165,17 @@ class Erasure:
         for place in sorted(places):
             ids = sorted((job.id for job in jobs if job.location_id == place), reverse=True)  # from its row's end
             word, *told = await self._erase(
-                [k.seen(place, contact_id), k.sched, k.done, k.dead, k.events, k.counts, k.wake], [k.prefix, *ids]
+                [
+                    k.seen(place, contact_id),
+                    k.sched,
+                    k.done,
+                    k.dead,
+                    k.events,
+                    k.counts,
+                    k.wake,
+                    k.erased(place, contact_id),
+                ],
+                [k.prefix, new_job_id(time.time_ns() // 1_000_000), SEEN_MS, *ids],
             )
             if word == b"busy":
                 raise AtWork(told[0].decode())

@@ -13,6 +13,7 @@
 | `done` `dead` | ZSET | the newest `keep_*` | id -> finish, ms |
 | `dedup:<key>` | STRING | its own window | delivery -> job id |
 | `seen:<location>:<contact>` | HASH | 180 days | last address fingerprint, tags, job |
+| `erased:<hash>` | STRING | 180 days | of a contact that was erased: ids of its jobs before that are smaller |
 | `ev` | STREAM | about 2,000 entries | the events, up to eight an entry |
 | `audit` | STREAM | about 10,000 entries | what people did: who, what, on what, how many |
 | `counts` | HASH | permanent, bounded by names | jobs by lane and state; totals |
@@ -77,6 +78,9 @@ class Keys:
     def dedup(self, key: str) -> str:
         return f"{self.prefix}dedup:{key}"
 
+    def erased(self, location_id: str, contact_id: str) -> str:
+        return f"{self.prefix}erased:{erased_hash(location_id, contact_id)}"
+
     def seen(self, location_id: str, contact_id: str) -> str:
         return f"{self.prefix}seen:{location_id}:{contact_id}"
 
@@ -120,3 +124,8 @@ def digest(text: str) -> str:
 def address_mark(fingerprint: str) -> str:
     """What a contact's last address is compared by: enough to tell a change, and no address to read; "" for none."""
     return digest(fingerprint)[:16] if fingerprint else ""
+
+
+def erased_hash(location_id: str, contact_id: str) -> str:
+    """Says that a contact was erased, and names nobody."""
+    return digest(f"{location_id}\n{contact_id}")

@@ -39,8 +39,12 @@ def test_after_it_redis_does_not_know_the_person(connected: Shell, person: FakeC
     assert (asked.status, asked.out) == (1, "")
     assert f"Erase contact {contact}: 1 job of it and all that is remembered? Not a terminal" in asked.err
     told = connected.done("erase", contact, "--yes")
-    counts = [line.split()[0] for line in told.lines[1:7]]
-    assert counts[:4] == ["1", "1", "1", "1"], told.out
+    assert [line.strip() for line in told.lines[1:5]] == [
+        "1 job, with its lead, timeline and steps",
+        "1 memory of the contact's last event",
+        "1 mention among those who had an address",
+        "1 bought record of its address; another contact who comes with it has it bought again",
+    ]
     assert "HighLevel: the contact itself" in told.out
     assert "bgrewriteaof" in told.out
     assert contact not in connected.desk(dumped)
@@ -50,7 +54,11 @@ def test_after_it_redis_does_not_know_the_person(connected: Shell, person: FakeC
         return [(entry.action, entry.target, entry.done) for entry in entries]
 
     assert connected.desk(audit) == [("erase", f"contact:{digest(contact)}", 1)]
-    assert json.loads(connected.done("erase", contact, "--yes", "--json").out)["jobs"] == 0
+    again = connected.run("erase", contact, "--yes")
+    assert (again.status, again.out) == (1, "")
+    assert again.err == f"leadenrich: nothing is kept of contact {contact}: is the id right?\n"
+    again = connected.run("erase", contact, "--yes", "--json")
+    assert (again.status, json.loads(again.out)["jobs"]) == (1, 0)
 
 
 def test_while_a_job_is_worked_on_it_refuses(shell: Shell) -> None:
@@ -68,7 +76,9 @@ def test_a_spool_that_may_hold_leads_is_told(shell: Shell, tmp_path: Path) -> No
     spool = tmp_path / "spool"
     spool.write_bytes(b"leadenrich spool 1\n" + b"a lead")
     shell.config.write_text(f'{shell.config.read_text()}[server]\nspool = "{spool}"\n')
-    assert f"Leads in the spool {spool}" in shell.done("erase", "c1", "--yes").out
+    told = shell.run("erase", "c1", "--yes")
+    assert (told.status, told.out) == (1, "")
+    assert f"Leads in the spool {spool}" in told.err
 
 
 def test_the_shipped_redis_user_may_erase_and_is_told_what_it_cannot_find(
@@ -83,9 +93,16 @@ def test_the_shipped_redis_user_may_erase_and_is_told_what_it_cannot_find(
         connected.done("enrich", contact.contact_id)
         told = connected.done("erase", contact.contact_id, "--yes").out
     assert "this Redis user may not use SCAN" in told
-    assert "    1 jobs" in told
+    assert "    1 job, with its lead" in told
 
 
 def test_the_example_of_its_help_works(shell: Shell) -> None:
     [example] = [command.example for command in COMMANDS if command.name == "erase"]
-    assert shell.done(*example.split()[1:]).lines[1] == "      0 jobs, with their leads, timelines and steps"
+    words = example.split()[1:]
+
+    async def two_jobs(desk: Desk) -> None:
+        for street in ("1 First St", "2 Second St"):
+            await desk.new(words[1], street)
+
+    shell.desk(two_jobs)
+    assert shell.done(*words).lines[1] == "      2 jobs, with their leads, timelines and steps"

@@ -14,7 +14,7 @@ from leadenrich.store.audit import Actor, Audit
 from leadenrich.store.connection import Connection
 from leadenrich.store.erasure import AtWork, Erasure
 from leadenrich.store.payload import unpack
-from leadenrich.store.schema import property_keys
+from leadenrich.store.schema import SEEN_MS, property_keys
 from leadenrich.store.sightings import Sightings
 from leadenrich.store.switches import Switches
 
@@ -145,6 +145,38 @@ async def test_what_is_sent_again_does_not_bring_the_person_back(desk: Desk, era
     assert (await desk.submit(CANARY, key="a-delivery")).verb == "duplicate"
     assert (await desk.submit(CANARY, "5 New St", kind="update", event_ms=9)).why == "contact never seen"
     assert (await desk.submit(CANARY, "5 New St")).verb == "queued", "who comes anew is a new lead"
+
+
+async def test_an_import_brings_an_erased_contact_anew_and_once(desk: Desk, erasure: Erasure) -> None:
+    """The mark of the row still stands, and points to the job that was erased."""
+    row: dict[str, Any] = {"key": "import:a-file row 1", "kind": "import", "lane": Lane.BULK}
+    other: dict[str, Any] = {**row, "key": "import:a-file row 2"}
+    before, kept = await desk.new(CANARY, **row), await desk.new("other1", **other)
+    assert (await desk.submit(CANARY, **row)).job_id == before
+    await erasure.erase(CANARY, ["loc1"], None)
+    anew = await desk.new(CANARY, **row)
+    assert anew != before
+    assert [(await desk.submit(contact, **told)).job_id for contact, told in ((CANARY, row), ("other1", other))] == [
+        anew, kept
+    ]  # fmt: skip
+    # Nor does a job that is simply not kept any more count as erased, before or after.
+    await desk.connection.execute("DEL", desk.keys.job(anew), desk.keys.job(kept))
+    assert (await desk.submit(CANARY, **row)).job_id == anew
+    assert (await desk.submit("other1", **other)).job_id == kept
+    assert 0 < await desk.connection.execute("PTTL", await erased_mark(desk)) <= SEEN_MS
+
+
+async def test_of_whom_nothing_was_kept_no_mark_is_left(desk: Desk, erasure: Erasure) -> None:
+    assert (await erasure.erase(CANARY, ["loc1"], None)).nothing
+    assert await desk.connection.execute("KEYS", "*erased*") == []
+    await desk.new(CANARY)
+    assert not (await erasure.erase(CANARY, ["loc1"], None)).nothing
+    assert CANARY not in await erased_mark(desk)
+
+
+async def erased_mark(desk: Desk) -> str:
+    [name] = await desk.connection.execute("KEYS", "*erased*")
+    return str(name.decode())
 
 
 async def test_of_one_location_only(desk: Desk, erasure: Erasure) -> None:

@@ -12,9 +12,9 @@ then for each lead 4: dedup STRING, seen HASH, job HASH, load STRING
 ARGV[1] prefix  ARGV[2] seen_ms   how long a contact is remembered
 ARGV[3] dedup_ms  ARGV[4] unknown_updates  1: an update of a contact never seen starts work
 ARGV[5] keep: newest jobs kept in dead  ARGV[6] attempts_max  ARGV[7] retention_ms of a payload whose job ended
-then for each lead 10: id, kind (new|workflow|opportunity|update|tags|delete), lane, location, contact,
+then for each lead 11: id, kind (new|import|workflow|opportunity|update|tags|delete), lane, location, contact,
 fingerprint ("" no address), event_ms (0 unknown), trigger tags (",a,b,", "-" unknown), payload,
-delivery_ms (0: no delivery key)
+delivery_ms (0: no delivery key), erased (of an import: the hash that says when its contact was erased)
 Returns for each lead {"queued", id} | {"duplicate", id} | {"ignored", why}.
 ]]
 local wait = { live = KEYS[1], bulk = KEYS[2] }
@@ -147,7 +147,7 @@ function kinds.new(lead)
   end
   return create(lead)
 end
-kinds.workflow = kinds.new
+kinds.workflow, kinds.import = kinds.new, kinds.new
 
 function kinds.opportunity(lead)
   if is_waiting(lead.tail_state) then return duplicate(lead, lead.tail) end
@@ -192,16 +192,26 @@ function kinds.delete(lead)
   return { "ignored", "contact deleted" }
 end
 
+-- Whoever imports a contact that was erased since brings it anew; a webhook that is sent again must not. That the job is
+-- gone says nothing alone: of a long import the first ones are not kept until its end.
+local function was_erased_since(lead, id)
+  if redis.call("EXISTS", prefix .. "job:" .. id) == 1 then return false end
+  local mark = redis.call("GET", prefix .. "erased:" .. lead.erased)
+  return mark and id < mark
+end
+
 local answers = {}
-for i = 0, (#ARGV - 7) / 10 - 1 do
-  local k, a = 7 + i * 4, 7 + i * 10
+for i = 0, (#ARGV - 7) / 11 - 1 do
+  local k, a = 7 + i * 4, 7 + i * 11
   local lead = { dedup = KEYS[k + 1], seen = KEYS[k + 2], job = KEYS[k + 3], load = KEYS[k + 4],
     id = ARGV[a + 1], kind = ARGV[a + 2], lane = ARGV[a + 3], location = ARGV[a + 4], contact = ARGV[a + 5],
     fp = ARGV[a + 6], event_ms = tonumber(ARGV[a + 7]), tags = ARGV[a + 8], payload = ARGV[a + 9],
-    delivery_ms = tonumber(ARGV[a + 10]) }
+    delivery_ms = tonumber(ARGV[a + 10]), erased = ARGV[a + 11] }
   local earlier = lead.delivery_ms > 0 and redis.call("GET", lead.dedup)
   if earlier and lead.kind == "workflow" and redis.call("HGET", prefix .. "job:" .. earlier, "state") == "FAILED_FINAL" then
     earlier = false  -- the workflow may try again what failed
+  elseif earlier and lead.kind == "import" and was_erased_since(lead, earlier) then
+    earlier = false
   end
   if earlier == lead.id or redis.call("EXISTS", lead.job) == 1 then
     answers[#answers + 1] = { "queued", lead.id }  -- our own call, sent again
