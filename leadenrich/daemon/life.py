@@ -19,6 +19,7 @@ from leadenrich.config import Config, Source, secret_values, without_password
 from leadenrich.daemon.clock import SystemClock
 from leadenrich.daemon.depth import DepthGauge
 from leadenrich.daemon.reporter import Reporter
+from leadenrich.daemon.schema_watch import SchemaWatch
 from leadenrich.daemon.store_look import StoreLook
 from leadenrich.enrich.needs import Clock
 from leadenrich.store.connection import Connection, open_redis
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("leadenrich.daemon")
 
 STORE_LOOK_S = 60.0
+SCHEMA_LOOK_S = 60.0
 DEPTH_LOOK_S = 15.0
 LAG_LOOK_S = 1.0
 
@@ -77,6 +79,7 @@ class ServeOptions:
     log_stream: TextIO | None = None  # default: stderr
     probe_s: float = 30.0
     alert_look_s: float = 15.0  # between two looks for what somebody should be told
+    schema_look_s: float = SCHEMA_LOOK_S
     clock: Clock = field(default_factory=SystemClock)  # what dates and ages in the records are held against
     sources: Callable[[], Mapping[str, Source]] = dict  # where each setting is from, for the page that shows them
 
@@ -97,7 +100,7 @@ class Running:
 async def serve(config: Config, options: ServeOptions, *, on_ready: Callable[[Running], None] | None = None) -> None:
     """Runs until SIGTERM or SIGINT (or `Running.stop`), then drains and ends.
 
-    Raises: CannotStart.
+    Raises: CannotStart; also when the data's schema is raised meanwhile, once it has drained.
     """
     configure(config.log, secrets=secret_values(config), stream=options.log_stream)
     halves: tuple[Half, ...] = (options.only,) if options.only else ("web", "worker")
@@ -130,6 +133,7 @@ async def _run(
     if "worker" in halves and not connection.embedded:
         await refuse_rival(queue, lease_s=config.queue.lease)
     report, switches = Reporter(metrics), Switches(connection, queue.keys)
+    schema = SchemaWatch(queue, stop)
     store_look = StoreLook(connection, switches, health)
     depth = DepthGauge(Views(connection, queue.keys), config)
     health.look = store_look.refresh
@@ -170,6 +174,7 @@ async def _run(
                 stack.enter_context(_signals(stop, lambda: _reload(options.reload, parts, health)))
             running = Running(web.url if web else None, queue, connection, metrics, health, worker, stop)
             _start_looks(group, store_look, depth, metrics, stop)
+            group.create_task(every(options.schema_look_s, stop, schema.look), name="schema")
             looks = group.create_task(every(options.alert_look_s, stop, alerting.look), name="alerts")
             work = group.create_task(worker.run(stop), name="worker") if worker else None
             _start_watchdog(group, health, worker, stop)
@@ -185,6 +190,8 @@ async def _run(
             if work is not None:
                 await work
     log.info("stopped")
+    if schema.refusal is not None:
+        raise schema.refusal
 
 
 def _queue(config: Config, connection: Connection, name: str, *, probe_s: float) -> Queue:

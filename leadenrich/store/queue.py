@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -17,8 +17,9 @@ from leadenrich.core.times import iso
 from leadenrich.store.batch import Batcher
 from leadenrich.store.claims import claim_of
 from leadenrich.store.connection import Connection
+from leadenrich.store.data_version import agree
 from leadenrich.store.details import ERROR_CHARS, detail_of, failure_detail, plain, source_of
-from leadenrich.store.errors import JobGone, StoreRefused, WrongState
+from leadenrich.store.errors import JobGone, WrongState
 from leadenrich.store.job_id import new_job_id
 from leadenrich.store.payload import pack
 from leadenrich.store.schema import SCHEMA_VERSION, SEEN_MS, Keys, address_mark, digest, erased_hash
@@ -74,7 +75,7 @@ class Grant:
 
     claims: tuple[Claim, ...]
     next_s: float | None
-    hold: Literal["", "paused", "drain"]
+    hold: Literal["", "paused", "drain", "newer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +115,13 @@ class Queue:
         self._claims = 0  # the number of the last claim
         self._unanswered = False  # its answer did not come: Redis may have given us jobs with it
         self.on_batch: Callable[[int], None] = lambda leads: None  # hears how many leads travelled together
+        self.on_newer: Callable[[], Awaitable[None]] = self.open  # when a claim meets data of a newer schema
         self._submit: Batcher[Submission, Receipt] = Batcher(self.submit_all, most=ENQUEUE_BATCH, calls=2, key=_whose)
         self._complete: Batcher[_Ended, str] = Batcher(self._complete_batch, most=COMPLETE_BATCH, calls=2)
 
     async def open(self) -> None:
         """Writes the schema version and refuses data of a newer one. Raises: StoreRefused."""
-        await self._connection.execute("HSETNX", self.keys.meta, "schema", SCHEMA_VERSION)
-        found = int(await self._connection.execute("HGET", self.keys.meta, "schema"))
-        if found > SCHEMA_VERSION:
-            raise StoreRefused(
-                f"the queue's data is of schema {found}, this version knows {SCHEMA_VERSION}: run the newer leadenrich"
-            )
+        await agree(self._connection, self.keys)
 
     # --- leads in ------------------------------------------------------------------------------------------------
 
@@ -165,15 +162,21 @@ class Queue:
     # --- work ----------------------------------------------------------------------------------------------------
 
     async def claim(self, want: int, *, running: int) -> Grant:
-        """Up to `want` jobs; `running` is how many this process works on now. One call at a time."""
+        """Up to `want` jobs, while `running` run here. One call at a time. Raises: what `on_newer` does."""
         k = self.keys
         self._claims += not self._unanswered
         self._unanswered = True
         jobs, next_ms, hold = await self._script("claim")(
             [k.wait_live, k.wait_bulk, k.suspects, k.sched, k.lease, k.wake, k.events, k.counts, k.meta, k.workers],
-            [k.prefix, self.owner, want, running, self._claims, round(self._settings.lease * 1000), self._probe_ms],
-        )
+            [k.prefix, self.owner, want, running, self._claims, round(self._settings.lease * 1000), self._probe_ms,
+             SCHEMA_VERSION],
+        )  # fmt: skip
         self._unanswered = False
+        if hold == b"late":  # the claim before ours is not known (a failover lost it): we count anew
+            self._claims = 0
+            return await self.claim(want, running=running)
+        if hold == b"newer":
+            await self.on_newer()
         next_s = None if int(next_ms) < 0 else int(next_ms) / 1000
         return Grant(tuple(claim_of(job) for job in jobs), next_s, hold.decode())
 
@@ -314,12 +317,9 @@ class Queue:
 
     async def leases(self) -> list[Lease]:
         """Every job being worked on, by whomever; at most 5,000."""
-        answer = await self._connection.execute("ZRANGE", self.keys.lease, 0, 4999, "WITHSCORES")
-        pairs = (
-            answer
-            if answer and isinstance(answer[0], list | tuple)
-            else list(zip(answer[::2], answer[1::2], strict=True))
-        )
+        pairs = await self._connection.execute("ZRANGE", self.keys.lease, 0, 4999, "WITHSCORES")
+        if pairs and not isinstance(pairs[0], list | tuple):
+            pairs = zip(pairs[::2], pairs[1::2], strict=True)
         return [Lease(job_id.decode(), float(score)) for job_id, score in pairs]
 
     async def reclaim(self, job_id: str, beat: float | None) -> Literal["reclaimed", "condemned", "alive", "missing"]:

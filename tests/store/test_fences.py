@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 from queue_desk import Desk, MakeDesk
@@ -291,4 +292,36 @@ async def test_a_claim_that_comes_after_the_next_gets_nothing(desk: Desk) -> Non
     assert await desk.claim(1, running=2) == []
     assert await desk.state(third) == "QUEUED"
     desk.queue._claims += 1
+    assert [claim.job_id for claim in await desk.claim(1, running=2)] == [third]
+
+
+async def test_a_claim_that_comes_after_a_later_boots_gets_nothing(desk: Desk, make_desk: MakeDesk) -> None:
+    """It stood in the dead process' connection while the next one began: nobody hears its answer either."""
+    script, sent = desk.queue._script("claim"), []
+
+    async def noted(keys: list[str], args: list[object]) -> object:
+        sent.append((keys, args))
+        return await script(keys, args)
+
+    desk.queue._scripts["claim"] = cast("Script", noted)
+    await desk.new("c0")
+    await desk.one()
+    later = make_desk(desk.queue.worker)
+    [taken_over] = await later.queue.takeover()
+    assert [claim.job_id for claim in await later.claim(1)] == [taken_over]
+    [(keys, args)] = sent
+    waiting = await desk.new("c1")
+    assert await script(keys, [*args[:4], 2, *args[5:]]) == [[], b"-1", b"late"]
+    assert await desk.state(waiting) == "QUEUED"
+    assert [claim.job_id for claim in await later.claim(1, running=1)] == [waiting]
+
+
+async def test_a_worker_whose_last_claim_a_failover_lost_goes_on(desk: Desk) -> None:
+    """The replica that took over knows only the boot before: ours is no late word for that."""
+    await desk.new("c0")
+    await desk.one()
+    await desk.connection.execute("HSET", desk.keys.workers, f"claim:{desk.queue.worker}", "w1/before|7|")
+    second = await desk.new("c1")
+    assert [claim.job_id for claim in await desk.claim(1, running=1)] == [second]
+    third = await desk.new("c2")
     assert [claim.job_id for claim in await desk.claim(1, running=2)] == [third]

@@ -2,7 +2,7 @@
 Take waiting jobs to work on, and do the housekeeping: promote what is due, honour every pause, say when to come again.
 
 Safe to run twice: the same number gets the same jobs, while their leases are held. One that comes late, after the next
-(it stood in a dead connection), gets none: nobody hears its answer.
+or after a later boot's (it stood in a dead connection), gets none: nobody hears its answer.
 
 Transition: QUEUED -> PROCESSING
 Transition: RETRY_SCHEDULED -> QUEUED (promote)
@@ -11,9 +11,10 @@ KEYS[4] sched     ZSET  id -> due, ms           KEYS[5] lease        ZSET  id ->
 KEYS[6] marker    ZSET  KEYS[7] events STREAM   KEYS[8] counts HASH
 KEYS[9] meta      HASH  what is paused          KEYS[10] workers HASH      each worker's last claim
 ARGV[1] prefix  ARGV[2] owner <worker>/<boot>  ARGV[3] want  ARGV[4] running: jobs in this process now
-ARGV[5] number of this owner's claim  ARGV[6] lease_ms  ARGV[7] probe_ms: between two tries of a provider that is out
+ARGV[5] number of this owner's claim, from 1  ARGV[6] lease_ms  ARGV[7] probe_ms: between two tries of a provider that
+is out  ARGV[8] the schema that the worker knows
 Returns {jobs, next_ms (-1 nothing is due), hold}: hold is "" | "paused" | "drain" (stop claiming until nothing runs
-here: a suspect comes next); a job is {id, token, lane, location, contact, tries, max, stalls, alone, probe, created,
+here: a suspect comes next) | "newer" (the data's schema) | "late" (another boot claimed last); a job is {id, token, lane, location, contact, tries, max, stalls, alone, probe, created,
 rerun, payload, steps}.
 ]]
 local wait = { live = KEYS[1], bulk = KEYS[2] }
@@ -36,9 +37,10 @@ local function next_ms()
 end
 
 -- meta "provider:<name>" = kind|until_ms|probe_ms|since_ms|reason
-local switches = {}
+local switches, newer = {}, false
 local all = redis.call("HGETALL", meta)
 for i = 1, #all, 2 do
+  if all[i] == "schema" then newer = tonumber(all[i + 1]) > tonumber(ARGV[8]) end
   local name = string.match(all[i], "^provider:(.+)$")
   if name then
     local kind, till, probe = string.match(all[i + 1], "^([^|]*)|([^|]*)|([^|]*)|")
@@ -172,6 +174,10 @@ if last_owner == owner and number <= tonumber(last_number) then
   end
   return { jobs, next_ms(), "" }
 end
+
+-- A boot's first claim is its first word; any other comes behind its own, unless a later boot has spoken.
+if last_owner and last_owner ~= owner and number > 1 then return { {}, "-1", "late" } end
+if newer then return { {}, "-1", "newer" } end
 
 -- What an idle daemon meets at each look, kept short: nothing waits, nothing is due, nothing is paused.
 local paused = redis.call("HEXISTS", meta, "paused") == 1
