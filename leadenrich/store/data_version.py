@@ -1,6 +1,6 @@
 """Of which schema the queue's data is: once a newer version has raised it, an older one works on it no more.
 
-How a version raises it, and what it may do then: docs/adr/0025-raise-then-migrate.md.
+How a version raises it, and what it may do then: docs/adr/0026-raise-then-migrate.md.
 """
 
 from __future__ import annotations
