@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import structlog
+from held_socket import HeldSocket
 
 from leadenrich.config import load
 from leadenrich.core.lead import PostalAddress
@@ -220,6 +221,8 @@ class DaemonProcess(Talker):
         self.path = folder / "config.toml"
         self.lines: list[dict[str, Any]] = []
         self.text: list[str] = []
+        self.held: HeldSocket | None = None  # handed to it as systemd hands its own
+        self.environment: dict[str, str] = {}  # besides the test's
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self.configure(settings)
@@ -243,10 +246,12 @@ class DaemonProcess(Talker):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LEADENRICH_")}
         self.lines.clear()
         self.text.clear()
+        command = ["-m", "leadenrich", "serve", "--config", str(self.path), *arguments]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "leadenrich", "serve", "--config", str(self.path), *arguments,
+            *(self.held.command(*command) if self.held else [sys.executable, *command]),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-            env=environment, cwd=self.path.parent,
+            env=environment | self.environment, cwd=self.path.parent,
+            pass_fds=[self.held.socket.fileno()] if self.held else [],
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read(self._process))
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ import structlog
 
 from leadenrich.alerts.alerting import Alerting
 from leadenrich.config import Config, Source, secret_values, without_password
+from leadenrich.daemon.activation import take_held
 from leadenrich.daemon.clock import SystemClock
 from leadenrich.daemon.depth import DepthGauge
 from leadenrich.daemon.reporter import Reporter
@@ -35,6 +37,7 @@ from leadenrich.worker.identity import NameTaken, default_name, hold_name, refus
 from leadenrich.worker.maintenance import every
 
 if TYPE_CHECKING:
+    from leadenrich.daemon.web_half import WebHalf
     from leadenrich.daemon.worker_half import WorkerHalf
 
 log = structlog.get_logger("leadenrich.daemon")
@@ -109,8 +112,9 @@ async def serve(config: Config, options: ServeOptions, *, on_ready: Callable[[Ru
             name = config.worker.name or default_name(config.server.port)
             if "worker" in halves and not config.redis.url.startswith("fakeredis://"):
                 stack.enter_context(hold_name(name, config.redis.url, config.queue.name))
+            held = take_held()
             connection = await stack.enter_async_context(open_redis(config.redis))
-            await _run(config, options, halves, name, connection, on_ready)
+            await _run(config, options, halves, name, connection, held, on_ready)
     except NameTaken as error:
         raise CannotStart(str(error), 1) from error
     except CannotListen as error:
@@ -125,6 +129,7 @@ async def _run(
     halves: tuple[Half, ...],
     name: str,
     connection: Connection,
+    held: tuple[socket.socket, ...],
     on_ready: Callable[[Running], None] | None,
 ) -> None:
     metrics, health, stop = Metrics(), Health(halves), asyncio.Event()
@@ -140,8 +145,14 @@ async def _run(
     alerting = Alerting(config, connection, queue.keys, daemon=queue.owner, count=metrics.alert)
     _observe(connection, queue, metrics, store_look, depth)
     async with AsyncExitStack() as stack:
-        worker = web = None
-        # Each half loads its own libraries: one alone does without those of the other.
+        parts: list[Reconfigured] = []
+        if options.signals:
+            stack.enter_context(_signals(stop, lambda: _reload(options.reload, parts, health)))
+        # First the door: it needs Redis only, and a vendor that hangs holds up the worker.
+        web = await _open_door(
+            stack, config, options, halves, connection, queue, held, metrics=metrics, health=health, report=report
+        )
+        worker = None
         if "worker" in halves:
             from leadenrich.daemon.worker_half import open_worker
 
@@ -158,20 +169,8 @@ async def _run(
                     probe_s=options.probe_s,
                 )
             )
-        if "web" in halves:
-            from leadenrich.daemon.web_half import open_web
-
-            web = await stack.enter_async_context(
-                open_web(config, connection, queue, options.sources, metrics=metrics, health=health, report=report)
-            )
-        elif config.worker.listen:
-            from leadenrich.daemon.web_half import open_probe
-
-            await stack.enter_async_context(open_probe(config, metrics=metrics, health=health))
         async with asyncio.TaskGroup() as group:
-            if options.signals:
-                parts = [part for part in (web, worker, alerting, depth) if part is not None]
-                stack.enter_context(_signals(stop, lambda: _reload(options.reload, parts, health)))
+            parts += [part for part in (web, worker, alerting, depth) if part is not None]
             running = Running(web.url if web else None, queue, connection, metrics, health, worker, stop)
             _start_looks(group, store_look, depth, metrics, stop)
             group.create_task(every(options.schema_look_s, stop, schema.look), name="schema")
@@ -185,13 +184,49 @@ async def _run(
             await stop.wait()
             health.stopping()
             looks.cancel()  # a post that gets no answer delays nobody's way down: the next start tells
-            if web is not None:
-                await web.server.stop()
-            if work is not None:
-                await work
+            await _end(web, work, keep_open=bool(held))
     log.info("stopped")
     if schema.refusal is not None:
         raise schema.refusal
+
+
+async def _end(web: WebHalf | None, work: asyncio.Task[None] | None, *, keep_open: bool) -> None:
+    """The door closes before the last jobs end; one that systemd holds after them: who waits there has nobody else."""
+    if web is not None:
+        web.server.send_away()
+        if not keep_open:
+            await web.server.stop()
+    if work is not None:
+        await work
+    if web is not None:
+        await web.server.stop()
+
+
+async def _open_door(
+    stack: AsyncExitStack,
+    config: Config,
+    options: ServeOptions,
+    halves: tuple[Half, ...],
+    connection: Connection,
+    queue: Queue,
+    held: tuple[socket.socket, ...],
+    *,
+    metrics: Metrics,
+    health: Health,
+    report: Reporter,
+) -> WebHalf | None:
+    """The web half, or the probes of a worker half alone. Each half loads its own libraries. Raises: CannotListen."""
+    if "web" in halves:
+        from leadenrich.daemon.web_half import open_web
+
+        return await stack.enter_async_context(
+            open_web(config, connection, queue, options.sources, held, metrics=metrics, health=health, report=report)
+        )
+    if held or config.worker.listen:
+        from leadenrich.daemon.web_half import open_probe
+
+        await stack.enter_async_context(open_probe(config, held, metrics=metrics, health=health))
+    return None
 
 
 def _queue(config: Config, connection: Connection, name: str, *, probe_s: float) -> Queue:
@@ -272,6 +307,9 @@ def _signals(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
 
 def _reload(read: Reload | None, parts: Sequence[Reconfigured], health: Health) -> None:
     """All or nothing: a configuration that cannot be used changes nothing, and the log says why."""
+    if not parts:
+        log.warning("reload_refused", note="the start is not over: it takes the file as it was; reload again")
+        return
     if read is None:
         log.warning("reload_refused", note="a daemon with fake vendors keeps its configuration: restart it")
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -94,12 +95,16 @@ async def open_web(
     connection: Connection,
     queue: Queue,
     sources: Sources,
+    held: Sequence[socket.socket] = (),
     *,
     metrics: Metrics,
     health: Health,
     report: Reporter,
 ) -> AsyncIterator[WebHalf]:
-    """`sources` tells where each setting is from. Raises: CannotListen, also when the spool cannot be used."""
+    """`sources` tells where each setting is from; `held` are listened on instead of `server.host` and `server.port`.
+
+    Raises: CannotListen, also when the spool cannot be used.
+    """
     rates, budgets = _rates(config), _budgets(config)
     in_force = InForce(config, sources, BoughtRecords(connection))
     async with AsyncExitStack() as stack:
@@ -138,7 +143,9 @@ async def open_web(
                 on_answer=metrics.answer,
             )
         )
-        server = await stack.enter_async_context(WebServer(app, host=config.server.host, port=config.server.port))
+        server = await stack.enter_async_context(
+            WebServer(app, host=config.server.host, port=config.server.port, held=held)
+        )
         yield WebHalf(server, server.url, app, budgets, rates, in_force)
 
 
@@ -177,9 +184,11 @@ def _tell_late(report: Reporter, submission: Submission, receipt: Receipt) -> No
 
 
 @asynccontextmanager
-async def open_probe(config: Config, *, metrics: Metrics, health: Health) -> AsyncIterator[WebServer]:
-    """/healthz, /readyz and /metrics of a worker half, on `worker.listen`. Raises: CannotListen."""
-    host, port = split_listen(config.worker.listen or "")
+async def open_probe(
+    config: Config, held: Sequence[socket.socket] = (), *, metrics: Metrics, health: Health
+) -> AsyncIterator[WebServer]:
+    """/healthz, /readyz and /metrics of a worker half, on `held` or `worker.listen`. Raises: CannotListen."""
+    host, port = split_listen(config.worker.listen) if config.worker.listen else ("", 0)
     app = create_probe_app(config.server, health, metrics.render)
-    async with WebServer(app, host=host, port=port) as server:
+    async with WebServer(app, host=host, port=port, held=held) as server:
         yield server

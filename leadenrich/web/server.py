@@ -6,6 +6,8 @@ import asyncio
 import os
 import resource
 import socket
+import sys
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self, cast
 
@@ -19,6 +21,7 @@ log: Final = structlog.get_logger(__name__)
 
 # asyncio accepts as many as its backlog before it looks at the first of them: they would pass by our cap.
 ACCEPTED_AT_ONCE: Final = 16
+HELD_ROW: Final = 4096  # the system may hold it lower: net.core.somaxconn
 
 
 class CannotListen(Exception):
@@ -26,7 +29,7 @@ class CannotListen(Exception):
 
 
 class WebServer:
-    """Serves one application on one address, or on a socket that systemd holds. `async with` starts and ends it."""
+    """Serves one application on one address, or on the sockets that systemd holds. `async with` starts and ends it."""
 
     def __init__(
         self,
@@ -34,15 +37,16 @@ class WebServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        sock: socket.socket | None = None,
+        held: Sequence[socket.socket] = (),
         limits: Limits | None = None,
     ) -> None:
         self._host = host
         self._port = port
-        self._sock = sock
+        self._held = held
         self._limits = _fitting(limits or Limits())
         self._runner = web.AppRunner(app, shutdown_timeout=self._limits.grace_s)
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
+        self._ending = False
 
     async def start(self) -> None:
         """Raises: CannotListen."""
@@ -50,7 +54,7 @@ class WebServer:
             raise CannotListen("aiohttp's C parser is not loaded: install aiohttp from a wheel")
         await self._runner.setup()
         try:
-            self._listener = await self._listen()
+            self._listeners = await self._listen()
         except OSError as error:
             await self._runner.cleanup()
             # asyncio's own words repeat the address; a name that does not resolve has a number below 0.
@@ -59,7 +63,7 @@ class WebServer:
             setting = "server.host and server.port say where (worker.listen for a worker half alone)"
             raise CannotListen(f"{told}: {setting}") from error
 
-    async def _listen(self) -> asyncio.Server:
+    async def _listen(self) -> list[asyncio.Server]:
         server, hush, loop = self._runner.server, Hush(), asyncio.get_running_loop()
         assert server is not None
         answer = server.request_handler
@@ -69,44 +73,56 @@ class WebServer:
             connection = cast(Connection, request.protocol)
             connection.serves(request)
             try:
-                return await answer(request)
+                told = await answer(request)
             except web.HTTPException as refusal:
-                return problem_of(refusal)
+                told = problem_of(refusal)
             finally:
                 connection.serves(None)
+            if self._ending:
+                told.force_close()
+            return told
 
         server.request_handler = answer_in_our_shape
 
         def connect() -> Connection:
             return Connection(server, self._limits, hush)
 
-        if self._sock is not None:
-            listener = await loop.create_server(connect, sock=self._sock, backlog=ACCEPTED_AT_ONCE)
+        if self._held:
+            listeners = [await _listen_on(held, connect) for held in self._held]
         else:
-            listener = await loop.create_server(connect, self._host, self._port, backlog=ACCEPTED_AT_ONCE)
-        for listening in listener.sockets:
+            listeners = [await loop.create_server(connect, self._host, self._port, backlog=ACCEPTED_AT_ONCE)]
+        # The system's row of those who wait to be accepted. It is longer where they wait for a whole restart.
+        row = HELD_ROW if self._held else self._limits.connections_max
+        for listening in [it for listener in listeners for it in listener.sockets]:
             with socket.socket(fileno=os.dup(listening.fileno())) as same:
-                same.listen(self._limits.connections_max)  # the system's row of those who wait to be accepted
-        return listener
+                same.listen(row)
+        return listeners
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens; the port is the real one when 0 was asked for."""
-        assert self._listener is not None
-        host, port = self._listener.sockets[0].getsockname()[:2]
-        return host, port
+        """Where it listens; the port is the real one when 0 was asked for. Of a unix socket: its path, and 0."""
+        name = self._listeners[0].sockets[0].getsockname()
+        return (name[0], name[1]) if isinstance(name, tuple) else (str(name), 0)
 
     @property
     def url(self) -> str:
         host, port = self.address
+        if not port:
+            return f"unix:{host}"
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def send_away(self) -> None:
+        """Every answer from now on is the last of its connection: nobody then sends on one that is about to end."""
+        self._ending = True
 
     async def stop(self) -> None:
         """No new connections; those that were accepted and not yet read get their answer; then the end."""
-        if self._listener is None:
+        if not self._listeners:
             return
-        self._listener.close()
-        self._listener = None
+        self.send_away()
+        for listener in self._listeners:
+            listener.close()  # of a held socket only our end: who comes now waits for the next process
+        self._listeners = []
         # aiohttp's cleanup alone closed accepted-but-unread connections (measured).
         await asyncio.sleep(self._limits.drain_s)
         await self._runner.cleanup()
@@ -119,6 +135,15 @@ class WebServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+async def _listen_on(held: socket.socket, connect: Callable[[], Connection]) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    if held.family != socket.AF_UNIX:
+        return await loop.create_server(connect, sock=held, backlog=ACCEPTED_AT_ONCE)
+    if sys.version_info >= (3, 13):  # the file is systemd's: it must outlive us
+        return await loop.create_unix_server(connect, sock=held, backlog=ACCEPTED_AT_ONCE, cleanup_socket=False)
+    return await loop.create_unix_server(connect, sock=held, backlog=ACCEPTED_AT_ONCE)
 
 
 def _fitting(limits: Limits) -> Limits:

@@ -283,6 +283,38 @@ async def test_requests_in_work_are_answered_when_it_ends(start_web: Any) -> Non
         unread[1].close()
 
 
+async def test_on_the_way_down_every_answer_is_the_last_of_its_connection(start_web: Any) -> None:
+    """So that no client sends on a connection that is about to end; those that send nothing are ended after a while."""
+    async with start_web(limits=Limits(drain_s=0.2)) as web:
+        get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        busy, idle = [await asyncio.open_connection(*web.server.address) for _ in range(2)]
+        for reader, writer in (busy, idle):
+            writer.write(get)
+            assert b"Connection: close" not in await reader.readuntil(b"}")
+        ending = asyncio.create_task(web.server.stop())
+        await asyncio.sleep(0)
+        busy[1].write(get)
+        last = await busy[0].read()
+        assert b"200 OK" in last
+        assert b"Connection: close" in last
+        assert not ending.done()
+        assert await idle[0].read() == b""
+        await ending
+        for _, writer in (busy, idle):
+            writer.close()
+
+
+async def test_sent_away_they_come_again_while_the_door_is_open(start_web: Any) -> None:
+    """Webhooks too, whose answers are sent whole, and refusals; the door itself stays open."""
+    async with start_web() as web:
+        for ending in (False, True, True):
+            for path, status in (("/webhooks/ghl", 401), ("/webhooks/ghl/workflow", 202), ("/nowhere", 404)):
+                sent = {"Content-Type": "application/json", "X-Webhook-Token": "shared-secret-goes-here"}
+                response, _ = await web.call("POST", path, data=b'{"contact_id": "c1"}', headers=sent)
+                assert (response.status, response.headers.get("Connection")) == (status, "close" if ending else None)
+            web.server.send_away()
+
+
 async def test_a_port_that_is_taken_is_told(web: Web) -> None:
     host, port = web.server.address
     with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{port}: Address already in use: .*server\.port"):
@@ -293,6 +325,6 @@ async def test_a_port_that_is_taken_is_told(web: Web) -> None:
 async def test_a_socket_that_systemd_holds_is_served() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         held.setblocking(False)
-        async with WebServer(aio.Application(), sock=held, limits=Limits(drain_s=0.01)) as server:
+        async with WebServer(aio.Application(), held=[held], limits=Limits(drain_s=0.01)) as server:
             assert server.address == held.getsockname()
             assert server.url == f"http://127.0.0.1:{held.getsockname()[1]}"
