@@ -14,6 +14,7 @@ from leadenrich.bulk.feeder import Feeder
 from leadenrich.bulk.tally import Tally
 from leadenrich.cli.bulk_screen import BulkScreen
 from leadenrich.cli.bulk_store import (
+    UNCHECKED,
     BulkStore,
     location_of,
     progress_console,
@@ -105,6 +106,8 @@ async def _preview(config: Config, location_id: str, args: argparse.Namespace) -
             "location": location_id,
             "dry_run": True,
             "would_queue": tally.queued,
+            "duplicates": None,
+            "note": UNCHECKED,
             "rejected": tally.rejected,
             "left_out": dict(tally.left_out),
             "leads": first,
@@ -113,7 +116,9 @@ async def _preview(config: Config, location_id: str, args: argparse.Namespace) -
         return FAILED if tally.rejected else DONE
     for lead in first:
         print(f"  {lead.contact_id}  {lead.address.line1}, {lead.address.city}, {lead.address.state}")
-    print(f"{tally.queued:,} contacts would be queued. Nothing was written.")
+    contacts = "1 contact" if tally.queued == 1 else f"{tally.queued:,} contacts"
+    print(f"{contacts} would be queued. Nothing was written.")
+    print(UNCHECKED)
     for reason, count in tally.left_out.most_common():
         print(f"  left out: {count:,} {reason}")
     tell_examples(tally)

@@ -26,6 +26,8 @@ from leadenrich.store.queue import Queue
 from leadenrich.telemetry.logs import configure
 
 GO_ON = "Run the same command again to go on: what is queued is not queued twice."
+# Of a dry run, which does not ask the queue.
+UNCHECKED = "Not checked for duplicates: those that have their job already are counted as such by the real run."
 
 
 @dataclass(frozen=True, slots=True)

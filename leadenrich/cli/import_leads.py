@@ -22,6 +22,7 @@ from leadenrich.bulk.tally import Tally
 from leadenrich.cli.bulk_screen import BulkScreen
 from leadenrich.cli.bulk_store import (
     GO_ON,
+    UNCHECKED,
     BulkStore,
     location_of,
     progress_console,
@@ -105,6 +106,8 @@ def _preview(file: CsvFile, columns: ColumnMap, reader: LeadReader, *, as_json: 
             "columns": columns.named(file.header),
             "leads": [_told(lead) for lead in first],
             "would_queue": tally.queued,
+            "duplicates": None,
+            "note": UNCHECKED,
             "rejected": tally.rejected,
             "examples": [{"where": where, "reason": reason} for where, reason in tally.examples],
         }
@@ -129,7 +132,9 @@ def _print(file: CsvFile, columns: ColumnMap, first: list[Lead], tally: Tally) -
     Console(markup=False, emoji=False, highlight=False).print(table)
     if unused := [name for place, name in enumerate(file.header) if place not in columns.places.values() and name]:
         print(f"Not used: {', '.join(unused)}")
-    print(f"{tally.queued:,} rows would be queued, {tally.rejected:,} rejected. Nothing was written.")
+    rows = "1 row" if tally.queued == 1 else f"{tally.queued:,} rows"
+    print(f"{rows} would be queued, {tally.rejected:,} rejected. Nothing was written.")
+    print(UNCHECKED)
     tell_examples(tally)
 
 

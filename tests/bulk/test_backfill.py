@@ -14,6 +14,7 @@ from daemon_process import as_toml, new_sandbox, people, settings_for
 from redis_server import RedisServer
 
 from leadenrich.bulk.backfill import ENRICHED, NO_ADDRESS, NO_TAG, TOO_OLD, TRIES, Chosen, pages
+from leadenrich.cli.bulk_store import UNCHECKED
 from leadenrich.core.contact import Contact
 from leadenrich.core.errors import Throttled, Transient
 from leadenrich.core.lead import PostalAddress
@@ -179,6 +180,7 @@ async def test_a_location_is_read_to_its_end_and_each_contact_is_one_job(
         config.write_text(as_toml(settings_for(sandbox, redis_server.url, queue={"name": tmp_path.name})))
         status, told = await backfill(config, "--dry-run")
         assert (status, told["would_queue"], told["left_out"]) == (0, 245, {ENRICHED: 3, NO_ADDRESS: 2})
+        assert (told["duplicates"], told["note"]) == (None, UNCHECKED)
         status, told = await backfill(config, "--tag", "old list")
         assert (status, told["queued"], told["left_out"][NO_TAG]) == (0, 1, 249)
         status, told = await backfill(config, "--since", (datetime.now(UTC) - timedelta(minutes=9.5)).isoformat())

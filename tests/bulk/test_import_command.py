@@ -17,6 +17,7 @@ from daemon_process import until
 from redis_proxy import Way, proxy_to
 from redis_server import RedisServer, free_port
 
+from leadenrich.cli.bulk_store import UNCHECKED
 from leadenrich.store.payload import unpack
 
 
@@ -112,7 +113,7 @@ def test_a_dry_run_shows_what_would_be_done_and_reaches_nothing(leadenrich, lead
     path = leads_csv(*rows, header=HEADER.replace("City", "Ort"))
     assert leadenrich("import", path, "--dry-run", "--map", "city=Ort", config=config) == 1
     told = capsys.readouterr().out
-    assert "5 rows would be queued, 1 rejected. Nothing was written." in told
+    assert f"5 rows would be queued, 1 rejected. Nothing was written.\n{UNCHECKED}\n" in told
     assert "line 7: it has 1 columns" in told
     table = [line.split() for line in told.splitlines()]
     assert ["city", "Ort", "Springfield", "[/]", "Springfield"] in table
@@ -121,6 +122,7 @@ def test_a_dry_run_shows_what_would_be_done_and_reaches_nothing(leadenrich, lead
     assert leadenrich("import", path, "--dry-run", "--json", config=config) == 1
     told = as_json(capsys)
     assert (told["would_queue"], told["rejected"], told["columns"]["contact_id"]) == (5, 1, "Contact Id")
+    assert (told["duplicates"], told["note"]) == (None, UNCHECKED), "0 would be a promise"
     assert told["leads"][0]["address1"] == "100 Maple St"
     assert "city" not in told["columns"]
 
