@@ -125,7 +125,7 @@ class _One:
             job_id="", token="", lane=Lane.LIVE, location_id=self.lead.location_id, contact_id=self.lead.contact_id,
             attempt=1, max_attempts=1, stalled_count=0, alone=False, probe=False, created_ms=now_ms(), lead=self.lead,
         )  # fmt: skip
-        self._reading()
+        self._asking()
         try:
             try:
                 await self._preview(claim, ToldSteps(_Scratch(may_buy=False), self.teller))
@@ -149,7 +149,7 @@ class _One:
             print(f"leadenrich: {busy}: leadenrich jobs show {busy.job_id}", file=sys.stderr)
             return FAILED
         self.teller.say("job", claim.job_id)
-        self._reading()
+        self._asking()
         runner = Runner(
             self.queue,
             self,
@@ -205,8 +205,8 @@ class _One:
 
     # --- both ----------------------------------------------------------------------------------------------------
 
-    def _reading(self) -> None:
-        self.teller.say("contact", f"{self.lead.contact_id} of {self.lead.location_id}: read from HighLevel")
+    def _asking(self) -> None:
+        self.teller.say("contact", f"{self.lead.contact_id} of {self.lead.location_id}: HighLevel is asked")
 
     async def _preview(self, claim: Claim, steps: ToldSteps) -> None:
         preview = await self.vendors.pipeline.preview(claim, steps)

@@ -137,4 +137,5 @@ class ToldSteps:
 
 
 def _tags(added: Sequence[str], removed: Sequence[str]) -> str:
-    return ", ".join([*(f"+{tag}" for tag in added), *(f"-{tag}" for tag in removed)])
+    """As the contact shows them: HighLevel keeps tags in lower case."""
+    return ", ".join([*(f"+{tag.lower()}" for tag in added), *(f"-{tag.lower()}" for tag in removed)])
