@@ -204,32 +204,36 @@ async def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None
 # --- serve --sandbox ------------------------------------------------------------------------------------------------
 
 
-def told_curl() -> dict[str, str]:
-    """The body of the README's curl to the sandbox."""
-    text = (Path(__file__).parents[1] / "README.md").read_text().split("To play longer:")[1].split("## Install")[0]
-    body: dict[str, str] = json.loads(re.findall(r"-d '(.+)'", text)[0])
-    return body
+def told_curls() -> tuple[dict[str, str], dict[str, str]]:
+    """The bodies of the README's two calls to the sandbox: of no property, and of one."""
+    text = (Path(__file__).parents[1] / "README.md").read_text().split("## Five minutes")[1].split("## Install")[0]
+    nowhere, there = (json.loads(body) for body in re.findall(r"-d '(.+)'", text))
+    return nowhere, there
 
 
-async def test_the_sandbox_says_how_to_play_and_the_readme_s_lead_succeeds_there(tmp_path: Path) -> None:
-    """Each address that it names answers, and so does its own fake HighLevel to `setup`."""
+async def test_the_sandbox_says_how_to_play_and_the_readme_s_leads_end_there_as_it_says(tmp_path: Path) -> None:
+    """Each address that it names answers, and so do both fakes to the commands that it names."""
     async with command(tmp_path, "serve", "--local", "--sandbox", LEADENRICH_SERVER__PORT="0") as shown:
         await until(lambda: "leadenrich setup" in shown.errors, "how to play")
         [webhook, *faults] = re.findall(r"POST (\S+)", shown.errors)
-        body = told_curl()
-        assert body["contact_id"] in shown.errors
+        nowhere, there = told_curls()
+        assert there["contact_id"] in shown.errors
         async with aiohttp.ClientSession() as session:
-            async with session.post(webhook, json=body) as answer:
-                job_id = (await answer.json())["job_id"]
 
-            async def state() -> str:
-                async with session.get(f"{webhook.partition('/webhooks')[0]}/api/v1/jobs/{job_id}") as answer:
-                    return str((await answer.json())["state"])
+            async def ends(body: dict[str, str]) -> tuple[str, str | None]:
+                async with session.post(webhook, json=body) as answer:
+                    path = f"{webhook.partition('/webhooks')[0]}/api/v1/jobs/{(await answer.json())['job_id']}"
 
-            async def succeeded() -> bool:
-                return await state() == "SUCCEEDED"
+                async def ended() -> tuple[str, str | None] | None:
+                    async with session.get(path) as answer:
+                        job = await answer.json()
+                        return (job["state"], job["reason"]) if job["finished_at"] else None
 
-            await until(succeeded, "the lead's end")
+                return await until(ended, "the lead's end")
+
+            assert await ends(there) == ("SUCCEEDED", None)
+            assert await ends(nowhere) == ("FAILED_FINAL", "property_not_found")
+            assert await ends(nowhere) == ("FAILED_FINAL", "property_not_found"), "tried again, and the same"
             assert len(faults) == 2
             for url in faults:
                 async with session.post(url, json={"kind": "throttle"}) as answer:
@@ -240,6 +244,9 @@ async def test_the_sandbox_says_how_to_play_and_the_readme_s_lead_succeeds_there
         async with command(tmp_path, "setup", **given) as setting_up:
             assert await exit_status(setting_up) == 0
         assert "47 fields are there, 0 to create" in setting_up.output
+        async with command(tmp_path, "backfill", "--dry-run", **given) as reading:
+            assert await exit_status(reading) == 0
+        assert "contacts would be queued" in reading.output
         shown.process.send_signal(signal.SIGHUP)
         await until(lambda: "keeps its configuration" in shown.errors, "why it does not read it again")
         shown.process.send_signal(signal.SIGTERM)
@@ -255,7 +262,7 @@ async def test_a_token_of_the_configuration_is_kept_and_not_shown(tmp_path: Path
         async with aiohttp.ClientSession() as session:
             statuses = []
             for tried in ("demo", "a-token-of-my-own"):
-                async with session.post(f"{webhook.partition('?')[0]}?token={tried}", json=told_curl()) as answer:
+                async with session.post(f"{webhook.partition('?')[0]}?token={tried}", json=told_curls()[1]) as answer:
                     statuses.append(answer.status)
         assert statuses == [401, 202]
 

@@ -45,19 +45,34 @@ def turned_to(config: Config, sandbox: Sandbox) -> Config:
     )
 
 
-def how_to_play(sandbox: Sandbox, url: str | None, *, own_token: bool) -> str:
-    """What to call, and with what. `own_token`: the configuration has one, which is not shown."""
+def how_to_play(sandbox: Sandbox, url: str | None, *, own_token: bool, embedded: bool) -> str:
+    """What to call, and with what. `own_token`: the configuration has one, which is not shown.
+
+    `embedded`: so is Redis, and no other process can look into it.
+    """
     token = "YOUR_WEBHOOK_TOKEN" if own_token else TOKEN
     leads = demo_leads(max(_SHOWN_LEADS) + 1)
     contacts = [f"{it.contact_id}  {it.address.line1} ({it.story})" for it in (leads[at] for at in _SHOWN_LEADS)]
     place = leads[0].address
-    known = f"LEADENRICH_GHL__LOCATIONS={sandbox.location_id}={sandbox.location_token}"
+    elsewhere = [
+        f"export LEADENRICH_REALESTATEAPI__BASE_URL={sandbox.realestateapi_url}",
+        f"export LEADENRICH_REALESTATEAPI__API_KEY={sandbox.api_key}",
+        f"export LEADENRICH_GHL__BASE_URL={sandbox.ghl_url}",
+        f"export LEADENRICH_GHL__LOCATIONS={sandbox.location_id}={sandbox.location_token}",
+        "leadenrich setup; leadenrich backfill --dry-run"
+        if embedded
+        else f"leadenrich setup; leadenrich doctor; leadenrich enrich {leads[0].contact_id}",
+    ]
+    if embedded:
+        elsewhere.append(
+            "(enrich, jobs and status look into Redis, and this one is embedded: use the page and the API)"
+        )
     told = [
         ("send leads", [f"POST {url}/webhooks/ghl/workflow?token={token}"] if url else []),
         ("location", [sandbox.location_id]),
         (f"contacts, all in {place.city}, {place.state} {place.postal_code}", contacts),
         ("order faults", [f"POST {it}/_sandbox/faults" for it in (sandbox.realestateapi_url, sandbox.ghl_url)]),
-        ("set up", [f"LEADENRICH_GHL__BASE_URL={sandbox.ghl_url} {known} leadenrich setup"]),
+        ("other commands, in another terminal", elsewhere),
     ]
     lines = [line for name, rows in told if rows for line in (f"  {name}:", *(f"    {row}" for row in rows))]
     return "\n".join(["Both vendors are fakes, and what they know ends with this process.", *lines])
