@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import backoff
+import structlog
 from redis.asyncio.client import Pipeline
 from redis.exceptions import (
     AskError,
@@ -28,10 +30,14 @@ from leadenrich.config import RedisSettings
 from leadenrich.config.redis_urls import redis_address
 from leadenrich.store.cluster import ClusterServers
 from leadenrich.store.durability import EMBEDDED, Durability, ask_durability, judge
-from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.errors import StoreDenied, StoreUnavailable
 from leadenrich.store.memory import Memory, Room, fullest
+from leadenrich.store.refusals import is_refusal, what_to_change
 from leadenrich.store.servers import Servers, open_embedded, open_sentinel, open_single
 
+log = structlog.get_logger("leadenrich.store")
+
+REFUSED_S = 60.0  # so long what Redis refused us is shown
 WATCHDOG_S = 5.0  # how much longer than asked a blocking command may take before its connection counts as dead
 
 # What Redis answers when it cannot serve now, as opposed to "your command is wrong": the library has a class for some
@@ -42,20 +48,6 @@ _NOT_NOW_IN_SCRIPT = (
     "-OOM", "allow-oom", "OOM command not allowed", "-MISCONF", "-READONLY", "-NOREPLICAS",
     "non local key",  # a Cluster's slot is being moved away under the script
 )  # fmt: skip
-
-# What Redis says against a connection that it does not want, and the way out.
-_CURES = (
-    ("DB index is out of range", "end redis.url in a database that it has: /0 is always there"),
-    ("no password is set", "take the password out of redis.url, or give Redis one"),
-    ("without any password configured", "take the password out of redis.url, or give Redis one"),
-    ("invalid username-password", "check user and password in redis.url"),
-    ("invalid password", "check the password in redis.url"),
-    ("Authentication required", "put the password in front of the host in redis.url"),
-    ("wrong number of arguments for", "take the user out of redis.url: this Redis knows passwords only"),
-    ("no permissions", "allow this user the commands that systemd/redis-leadenrich-acl.conf lists"),
-    ("unknown command", "Redis 6.2 or newer is needed"),
-    ("protected mode", "give Redis a password, or let it listen on the loopback"),
-)
 
 
 class Connection:
@@ -72,6 +64,8 @@ class Connection:
         self.room = Room(self.memory)  # for new leads
         self.on_script: Callable[[str, float], None] = lambda verb, seconds: None
         self.on_error: Callable[[], None] = lambda: None
+        self._told: set[str] = set()
+        self._refused_at, self._refusal = float("-inf"), ""
 
     async def execute(self, *command: Any) -> Any:
         """One command. Raises: StoreUnavailable; NoScriptError; ResponseError for a command that is wrong."""
@@ -127,18 +121,44 @@ class Connection:
 
     async def _guard(self, answer: Awaitable[Any]) -> Any:
         try:
-            return await _to_its_end(answer)
+            return await _to_its_end(_in_our_words(answer))
         except NoScriptError:
             raise
         except (TimeoutError, RedisError, OSError) as error:
-            if isinstance(error, ResponseError) and not _not_now(error):
+            refused = is_refusal(error)
+            if isinstance(error, ResponseError) and not _not_now(error) and not refused:
                 raise
             if _demoted(error):
                 # Connections stay bound to the server that was the master: new ones go where it is now.
                 with contextlib.suppress(RedisError, OSError):
                     await self._servers.renew()
             self.on_error()
+            if refused:
+                raise self._denied(error) from error
             raise StoreUnavailable(f"Redis: {str(error) or type(error).__name__}") from error
+
+    def _denied(self, error: Exception) -> StoreDenied:
+        """Told once in the log: a webhook is only answered that it must come again, and says no more."""
+        words = what_to_change(error)
+        if words not in self._told:
+            self._told.add(words)
+            log.error("redis_refuses", note=words)
+        self._refused_at, self._refusal = time.monotonic(), words
+        return StoreDenied(words)
+
+    def refusal(self) -> str:
+        """What Redis refused us within the last minute; "" when nothing."""
+        return self._refusal if time.monotonic() - self._refused_at < REFUSED_S else ""
+
+
+async def _in_our_words(answer: Awaitable[Any]) -> Any:
+    """The answer. uvloop tells of a connection that closed before a write as nobody else does: by a RuntimeError."""
+    try:
+        return await answer
+    except RuntimeError as error:
+        if "the handler is closed" not in str(error):
+            raise
+        raise RedisConnectionError("the connection closed before it was written to") from error
 
 
 async def _to_its_end(answer: Awaitable[Any]) -> Any:
@@ -191,7 +211,7 @@ async def _wait_for(connection: Connection, timeout_s: float) -> Durability:
         max_value=1.0,
         jitter=None,
         logger=None,
-        giveup=lambda error: isinstance(error, _Refusal),
+        giveup=lambda error: isinstance(error, StoreDenied),
     )
     async def ask() -> Durability:
         with _refusals():
@@ -200,27 +220,13 @@ async def _wait_for(connection: Connection, timeout_s: float) -> Durability:
     return await ask()
 
 
-class _Refusal(StoreUnavailable):
-    """Redis is there and does not take us: waiting changes nothing."""
-
-
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
     """What Redis says against a new connection's first commands, as what to change. Raises: StoreUnavailable."""
     try:
         yield
     except ResponseError as error:
-        raise _Refusal(_what_to_change(error)) from error
-    except StoreUnavailable as error:
-        if isinstance(error.__cause__, AuthenticationError):
-            raise _Refusal(_what_to_change(error.__cause__)) from error
-        raise
-
-
-def _what_to_change(error: Exception) -> str:
-    said = str(error).rstrip(".")
-    cure = next((cure for sign, cure in _CURES if sign in said), "check redis.url, and what its user is allowed to do")
-    return f"Redis refuses: {said}: {cure}"
+        raise StoreDenied(what_to_change(error)) from error
 
 
 def _connection(url: str) -> Connection:

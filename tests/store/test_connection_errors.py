@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from queue_desk import Desk
 from redis import exceptions as redis_errors
 from redis.asyncio.client import Pipeline
@@ -196,3 +197,31 @@ async def test_of_several_the_worst_counts() -> None:
     assert (await told_by(primary(fsync="no"), primary(fsync="everysec"))).append_fsync == "no"
     assert (await told_by(good, primary(policy="allkeys-lru"))).policy == "allkeys-lru"
     assert (await told_by(good, config=False)).append_fsync == "unknown"
+
+
+class ClosedBeforeTheWrite(OneAnswer):
+    """A connection that ends between its opening and the first command, as those to a Redis that is killed do."""
+
+    async def run(self, *command: Any) -> Any:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.transport.abort()
+            await writer.wait_closed()
+            writer.writelines([b"PING\r\n"])
+        return b"answer"
+
+
+def test_a_connection_closed_before_the_write_is_a_redis_that_is_away() -> None:
+    """uvloop's RuntimeError made the answer to a webhook a 500, and of a job's try a mistake of ours."""
+    connection = Connection(ClosedBeforeTheWrite(None), embedded=False)
+    away = pytest.raises(StoreUnavailable, match="closed before it was written to")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, away as told:
+        runner.run(connection.execute("PING"))
+    assert isinstance(told.value.__cause__.__cause__, RuntimeError)  # type: ignore[union-attr]
+    assert connection.may_have_run(told.value.__cause__)  # type: ignore[arg-type]
+
+
+async def test_a_mistake_of_ours_stays_one() -> None:
+    with pytest.raises(RuntimeError, match="a mistake"):
+        await Connection(OneAnswer(RuntimeError("a mistake")), embedded=False).execute("PING")
