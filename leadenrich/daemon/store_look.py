@@ -73,7 +73,8 @@ class StoreLook:
         finally:
             self._looked_at = self._monotonic()
         health.report("worker", "store", None)
-        health.report("web", "store", f"Redis: {memory}, no new leads are taken" if memory.is_short else None)
+        short = f"Redis: {memory}, no new leads are taken" if memory.is_short else None
+        health.report("web", "store", self._connection.refusal() or short)
         for part in list(health.report_now().notes):
             if part not in paused and (part == "queue" or part.startswith(("realestateapi", "ghl:"))):
                 health.note(part, None)

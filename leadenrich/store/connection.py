@@ -134,20 +134,18 @@ class Connection:
                     await self._servers.renew()
             self.on_error()
             if refused:
-                raise self._denied(error) from error
+                raise StoreDenied(what_to_change(error)) from error
             raise StoreUnavailable(f"Redis: {str(error) or type(error).__name__}") from error
 
-    def _denied(self, error: Exception) -> StoreDenied:
-        """Told once in the log: a webhook is only answered that it must come again, and says no more."""
-        words = what_to_change(error)
-        if words not in self._told:
-            self._told.add(words)
-            log.error("redis_refuses", note=words)
-        self._refused_at, self._refusal = time.monotonic(), words
-        return StoreDenied(words)
+    def note_refusal(self, error: StoreDenied) -> None:
+        """A script of ours was refused. Told once in the log: a webhook is only answered that it must come again."""
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            log.error("redis_refuses", note=str(error))
+        self._refused_at, self._refusal = time.monotonic(), str(error)
 
     def refusal(self) -> str:
-        """What Redis refused us within the last minute; "" when nothing."""
+        """Why a script of ours was refused within the last minute; "" when none was."""
         return self._refusal if time.monotonic() - self._refused_at < REFUSED_S else ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
-from leadenrich.store.errors import StoreRefused
+from leadenrich.store.errors import StoreDenied, StoreRefused
 
 OLDEST_VERSION = (6, 2)
 _WORST_FIRST = ("no", "unknown", "everysec", "always")
@@ -36,7 +36,7 @@ async def ask_durability(ask: Callable[..., Awaitable[list[Any]]]) -> Durability
     """`ask` sends a command to every server that takes writes and answers one answer each."""
     servers = await ask("INFO")  # several sections in one call only Redis 7 gives
     fsyncs = ["unknown"]
-    with contextlib.suppress(ResponseError):  # an ACL user may not read the configuration
+    with contextlib.suppress(ResponseError, StoreDenied):  # an ACL user may not read the configuration
         fsyncs = [_fsync(answer) for answer in await ask("CONFIG", "GET", "appendfsync")]
     return Durability(
         version=min(tuple(int(part) for part in str(info["redis_version"]).split(".")[:3]) for info in servers),

@@ -19,6 +19,7 @@ from leadenrich.core.address import AddressRejected, long_form, normalise
 from leadenrich.core.job import JobState
 from leadenrich.core.lead import Lead
 from leadenrich.store.connection import Connection
+from leadenrich.store.errors import StoreDenied
 from leadenrich.store.job_id import new_job_id
 from leadenrich.store.job_list import PAGE_MAX, JobList, JobQuery
 from leadenrich.store.job_view import JobView
@@ -187,7 +188,7 @@ class Erasure:
         names = {sighting_key(place, address) for place in traces.places for address in traces.addresses}
         try:
             names |= {name async for name in self._scan(f"{SIGHTINGS}*")}
-        except (ResponseError, ValueError):  # not allowed to; of a Cluster no single server could tell
+        except (ResponseError, StoreDenied, ValueError):  # not allowed to; of a Cluster no single server could tell
             erased.searched = False
         traces.hashes |= {digest(address) for address in traces.addresses}
         listed = sorted(names)

@@ -5,6 +5,10 @@ class StoreUnavailable(Exception):
     """Redis cannot be reached, or cannot take a write now. Nothing is known to be stored; the call may be repeated."""
 
 
+class StoreDenied(StoreUnavailable):
+    """Redis does not take us, or not this command from us. Waiting changes nothing; the message says what to change."""
+
+
 class StoreRefused(Exception):
     """This Redis must not be used as it is set up; the message says what to change."""
 

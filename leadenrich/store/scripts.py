@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError
 
-from leadenrich.store.errors import StoreUnavailable
+from leadenrich.store.errors import StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from leadenrich.store.connection import Connection
@@ -44,6 +44,9 @@ class Script:
         began = time.perf_counter()
         try:
             return await self._run(keys, args)
+        except StoreDenied as error:
+            self._connection.note_refusal(error)
+            raise
         except StoreUnavailable as error:
             if not error.__cause__ or not self._connection.may_have_run(error.__cause__):
                 raise
