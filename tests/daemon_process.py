@@ -221,6 +221,7 @@ class DaemonProcess(Talker):
         self.path = folder / "config.toml"
         self.lines: list[dict[str, Any]] = []
         self.text: list[str] = []
+        self.program: tuple[str, ...] = (sys.executable, "-m", "leadenrich")
         self.held: HeldSocket | None = None  # handed to it as systemd hands its own
         self.environment: dict[str, str] = {}  # besides the test's
         self._process: asyncio.subprocess.Process | None = None
@@ -246,9 +247,9 @@ class DaemonProcess(Talker):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LEADENRICH_")}
         self.lines.clear()
         self.text.clear()
-        command = ["-m", "leadenrich", "serve", "--config", str(self.path), *arguments]
+        command = [*self.program, "serve", "--config", str(self.path), *arguments]
         self._process = await asyncio.create_subprocess_exec(
-            *(self.held.command(*command) if self.held else [sys.executable, *command]),
+            *(self.held.command(*command) if self.held else command),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             env=environment | self.environment, cwd=self.path.parent,
             pass_fds=[self.held.socket.fileno()] if self.held else [],

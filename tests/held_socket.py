@@ -12,7 +12,7 @@ _HAND_OVER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="leadenrich.socket")
-os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -31,9 +31,9 @@ class HeldSocket:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.socket.getsockname()[1]}"
 
-    def command(self, *arguments: str) -> list[str]:
-        """Runs Python with these arguments as a service of this socket; `pass_fds` must hold its descriptor."""
-        return [sys.executable, "-c", _HAND_OVER, str(self.socket.fileno()), *arguments]
+    def command(self, *command: str) -> list[str]:
+        """Runs this command, a program by its path, as a service of this socket; `pass_fds` holds its descriptor."""
+        return [sys.executable, "-c", _HAND_OVER, str(self.socket.fileno()), *command]
 
     def close(self) -> None:
         self.socket.close()
