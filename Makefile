@@ -8,7 +8,8 @@ SEEDS ?= 1000
 MINUTES ?= 10
 JOBS ?= 2
 
-.PHONY: run test bench scale chaos simulate mutate fuzz described check lint types imports lock runtime-lock audit clean
+.PHONY: run test bench scale chaos simulate mutate fuzz described check lint types imports lock runtime-lock audit \
+	binary deb binary-chroot clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
@@ -70,8 +71,9 @@ lock: $(STAMP)  ## requirements.lock again, from pyproject.toml, and of it what 
 
 # The same versions without what tests and checks. hatchling builds the program where it is installed: pip must not fetch
 # one of its own that nobody locked.
-runtime-lock: $(STAMP)  ## requirements-runtime.lock, out of requirements.lock
+runtime-lock: $(STAMP)  ## requirements-runtime.lock, out of requirements.lock; and the same with what builds a package
 	@echo hatchling | $(COMPILE) --constraint requirements.lock --extra uvloop pyproject.toml - -o requirements-runtime.lock
+	@echo hatchling | $(COMPILE) --constraint requirements.lock --extra uvloop --group package pyproject.toml - -o packaging/requirements.lock
 
 # In an environment of its own, for it is no part of the program. It must reach the network: a green audit that looked
 # nothing up proves nothing, and audit_report.py fails it.
@@ -81,5 +83,31 @@ audit: $(STAMP)  ## known holes of every locked version; the version floors are 
 	@$(VENV)/audit/bin/pip-audit --disable-pip --require-hashes -r requirements.lock --format json --progress-spinner off \
 		| $(BIN)/python tests/audit_report.py requirements.lock
 
+# Built by Debian's Python, whose libpython is shared and whose security fixes are Debian's. The glibc of this machine is the
+# oldest that the result runs on: build on Debian 12.
+BUILD_PYTHON ?= /usr/bin/python3
+REVISION ?= 1
+BUILDER := $(VENV)/package
+BUILDER_STAMP := $(BUILDER)/.stamp
+BUILT := build/pyinstaller
+binary deb: export PYTHONHASHSEED = 0
+binary deb: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
+
+binary: $(STAMP) $(BUILDER_STAMP)  ## dist/leadenrich, the program as one file, which is then tried: size, start, demo, serve, socket
+	@$(BUILDER)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+	@$(BUILDER)/bin/pyinstaller --log-level ERROR --clean --noconfirm --distpath $(BUILT) --workpath build/work packaging/leadenrich.spec
+	@install -D -m 755 $(BUILT)/leadenrich dist/leadenrich
+	@PYTHONPATH=tests $(BIN)/python -m smoke dist/leadenrich --one-file
+
+deb: binary  ## dist/leadenrich_VERSION-REVISION_amd64.deb, which is then tried: lintian, and its whole life in a Debian of its own; REVISION=1
+	@$(BUILDER)/bin/python packaging/build_deb.py --folder $(BUILT)/folder --work build/deb --to dist --revision $(REVISION)
+
+$(BUILDER_STAMP): packaging/requirements.lock
+	@$(BUILD_PYTHON) -c 'import sys, sysconfig; sys.exit(0 if sysconfig.get_config_var("Py_ENABLE_SHARED") else \
+		"make binary needs a Python with a shared libpython: apt-get install python3-venv libpython3.11 (or name another: BUILD_PYTHON=)")'
+	@$(BUILD_PYTHON) -m venv $(BUILDER)
+	@$(BUILDER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r packaging/requirements.lock
+	@touch $@
+
 clean:
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,127 @@
+"""The built daemon: on a real Redis, from its start to SIGTERM; and on a socket that somebody holds for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from daemon_process import ADMIN, DaemonProcess, new_sandbox, people, process, settings_for, until, writes
+from held_socket import HeldSocket
+from redis_server import free_port, running
+
+from leadenrich.web.static_files import static_path
+from smoke.program import Broken, Program
+
+LISTENS_S_MAX = 1.0
+STARTS = 5
+
+
+async def serve(program: Program) -> str:
+    """A signed webhook is taken, its lead written to the contact; the commands see it; SIGTERM ends all of it."""
+    async with _daemon(program) as daemon:
+        await daemon.start()
+        [contact] = people(daemon.sandbox, 1)
+        job_id = await daemon.tell(contact)
+        [job] = await daemon.ended([job_id])
+        if (job["state"], job["outcome"]) != ("SUCCEEDED", "QUALIFIED") or not writes(
+            daemon.sandbox, contact.contact_id
+        ):
+            raise Broken(f"the lead did not end as it must: {job}")
+        for path in ("/", "/healthz", "/metrics", "/openapi.json", static_path("htmx.min.js")):
+            await _found(daemon, path)
+        await asyncio.to_thread(_operate, program, daemon.path, job_id, contact.contact_id)
+        await _ended_cleanly(program, daemon)
+    return "a lead is taken and written, the commands see it, SIGTERM ends all of it"
+
+
+async def starts(program: Program) -> str:
+    """From the call to the first connection that is taken: what a restart costs."""
+    taken: list[float] = []
+    async with _daemon(program) as daemon:
+        for _ in range(STARTS):
+            begun = time.monotonic()
+            await daemon.spawn()
+            await until(lambda: _listens(daemon) or not daemon.running, "listening")
+            taken.append(time.monotonic() - begun)
+            await until(lambda: daemon.said("ready") or not daemon.running, "ready")
+            await _ended_cleanly(program, daemon)
+    if min(taken) > LISTENS_S_MAX:  # the machine's other work may slow a start, never all of them
+        raise Broken(f"{min(taken):.2f} s at best, more than {LISTENS_S_MAX}")
+    spread = f"median of {STARTS}; {min(taken):.2f} to {max(taken):.2f}"
+    return f"{statistics.median(taken):.2f} s to listening ({spread}), at most {LISTENS_S_MAX}"
+
+
+async def held_socket(program: Program) -> str:
+    """A webhook that came before the daemon, on a socket as systemd hands it over, is answered."""
+    held = HeldSocket()
+    try:
+        async with _daemon(program) as daemon:
+            daemon.held, daemon.url = held, held.url
+            [contact] = people(daemon.sandbox, 1)
+            early = asyncio.create_task(daemon.tell(contact))
+            await daemon.start()
+            daemon.url = held.url
+            await daemon.ended([await early])
+            await _ended_cleanly(program, daemon)
+            with socket.create_connection(held.socket.getsockname()[:2], timeout=5):
+                pass  # it is still held for the next one
+    finally:
+        held.close()
+    return "a webhook sent before the start is answered, and the socket outlives the daemon"
+
+
+@asynccontextmanager
+async def _daemon(program: Program) -> AsyncIterator[DaemonProcess]:
+    """Not started yet, with both fake vendors, a real Redis and a port of its own."""
+    folder = program.folder / f"daemon-{time.monotonic_ns()}"
+    folder.mkdir()
+    with running(folder) as redis:
+        async with new_sandbox() as sandbox:
+            settings = settings_for(sandbox, redis.url, server={"port": free_port()})
+            async with process(sandbox, folder, settings) as daemon:
+                daemon.program = (str(program.path),)
+                daemon.environment = program.environment
+                try:
+                    yield daemon
+                finally:
+                    if daemon.running:  # the one file's is a parent: killed, it would leave its child behind
+                        await daemon.terminate()
+
+
+def _listens(daemon: DaemonProcess) -> bool:
+    port = int(daemon.path.read_text().partition("port = ")[2].split()[0])
+    with socket.socket() as link:
+        return link.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def _found(daemon: DaemonProcess, path: str) -> None:
+    async with daemon.session.get(daemon.url + path, headers={"Authorization": f"Bearer {ADMIN}"}) as answer:
+        body = await answer.read()
+        if answer.status != 200 or not body:
+            raise Broken(f"GET {path}: {answer.status}")
+
+
+def _operate(program: Program, config: Path, job_id: str, contact_id: str) -> None:
+    """Every command that speaks to Redis or the vendors, once."""
+    leads = program.folder / "leads.csv"
+    leads.write_text("contact id,address,city,state,zip\nContact00000,100 Maple St,Springfield,IL,62704\n")
+    calls: list[tuple[Any, ...]] = [
+        ("jobs", "show", job_id), ("jobs", "list"), ("queue", "status"), ("providers", "list"), ("status",),
+        ("doctor", "--json"), ("setup", "--yes"), ("import", str(leads), "--dry-run"), ("backfill", "--dry-run"),
+        ("erase", contact_id, "--yes"),
+    ]  # fmt: skip
+    for call in calls:
+        program.run(*call, "--config", str(config))
+
+
+async def _ended_cleanly(program: Program, daemon: DaemonProcess) -> None:
+    status = await daemon.terminate()
+    left = [path.name for path in program.temporary.glob("_MEI*")]  # what the one file unpacked
+    if status != 0 or left:
+        raise Broken(f"SIGTERM: status {status}, left in the temporary folder: {left}\n{''.join(daemon.text)[-2000:]}")
