@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from redis_server import RedisServer
 
-from leadenrich.config import WorkerSettings
+from leadenrich.config import ServerSettings, WorkerSettings
 from leadenrich.config.checks import UNIT_STOP_S
+from leadenrich.web.server import HELD_ROW
 
 FOLDER = Path(__file__).parents[1] / "systemd"
 UNIT = FOLDER / "leadenrich.service"
+WORKER = FOLDER / "leadenrich-worker@.service"
+SOCKET = FOLDER / "leadenrich.socket"
 analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
 
@@ -29,10 +32,11 @@ def settings(path: Path) -> dict[str, list[str]]:
 
 
 @analyze
-def test_the_daemon_is_locked_in() -> None:
-    """1.5 of 10; a bare unit has 9.6."""
+@pytest.mark.parametrize("unit", [UNIT, WORKER], ids=lambda unit: unit.name)
+def test_the_daemon_is_locked_in(unit: Path) -> None:
+    """1.3 of 10; a bare unit has 9.6."""
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", str(UNIT)],
+        ["systemd-analyze", "security", "--offline=true", "--threshold=13", "--no-pager", str(unit)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -42,21 +46,23 @@ def test_the_daemon_is_locked_in() -> None:
 
 
 @analyze
-def test_the_unit_is_well_formed(tmp_path: Path) -> None:
+def test_the_units_are_well_formed(tmp_path: Path) -> None:
     """Verified with a command that exists: nothing is installed in /opt where tests run."""
-    text = UNIT.read_text()
     command = "/opt/leadenrich/bin/leadenrich"
-    assert command in text
-    (tmp_path / UNIT.name).write_text(text.replace(command, shutil.which("true") or "/bin/true"))
+    for unit in (UNIT, WORKER):
+        text = unit.read_text()
+        assert command in text
+        (tmp_path / unit.name).write_text(text.replace(command, shutil.which("true") or "/bin/true"))
+    shutil.copy(SOCKET, tmp_path)
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(tmp_path / UNIT.name)],
+        ["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert UNIT.name not in done.stderr, done.stderr
+    assert "leadenrich" not in done.stderr, done.stderr
 
 
 def test_the_unit_keeps_the_contract() -> None:
@@ -69,6 +75,33 @@ def test_the_unit_keeps_the_contract() -> None:
     assert unit["RestartPreventExitStatus"] == ["78"]
     assert unit["StateDirectory"] == unit["RuntimeDirectory"] == ["leadenrich"]
     assert int(unit["LimitNOFILE"][0]) >= 4096
+
+
+def test_a_worker_of_its_own_differs_by_what_makes_it_one() -> None:
+    """Its own name and folder, one pace for all, no door: all else is the daemon's unit."""
+    unit, worker = settings(UNIT), settings(WORKER)
+    [command] = unit["ExecStart"]
+    assert worker.pop("ExecStart") == [command.replace("serve", "serve --only worker")]
+    assert set(worker.pop("Environment")) - set(unit["Environment"]) == {
+        "LEADENRICH_WORKER__NAME=%H:%i",
+        "LEADENRICH_WORKER__RATE_SCOPE=shared",
+    }
+    assert worker.pop("RuntimeDirectory") == ["leadenrich-worker-%i"]
+    assert worker.pop("Description") == ["leadenrich: worker %i"]
+    assert unit.keys() - worker.keys() == {
+        "ExecStart", "Environment", "RuntimeDirectory", "Description", "StateDirectory", "StateDirectoryMode",
+    }  # fmt: skip
+    assert {name: unit[name] for name in worker} == worker
+
+
+def test_the_socket_is_the_daemons_own_address_and_gives_up_on_one_that_cannot_start() -> None:
+    """With a wrong configuration each webhook that waits would start the daemon again, for ever."""
+    socket, server = settings(SOCKET), ServerSettings()
+    assert socket["ListenStream"] == [f"{server.host}:{server.port}"]
+    assert "Accept" not in socket
+    assert int(socket["Backlog"][0]) == HELD_ROW
+    assert 0 < int(socket["TriggerLimitBurst"][0]) < int(socket["TriggerLimitIntervalSec"][0])
+    assert SOCKET.stem == UNIT.stem, "else systemd would not hand it over"
 
 
 def test_the_daemon_has_time_to_drain_before_systemd_kills_it() -> None:

@@ -314,12 +314,14 @@ def _reload(read: Reload | None, parts: Sequence[Reconfigured], health: Health) 
         log.warning("reload_refused", note="a daemon with fake vendors keeps its configuration: restart it")
         return
     health.reloading()
+    status = "reloaded"
     try:
         config = read()
         for part in parts:
             part.reconfigure(config)
     except ValueError as error:
         log.error("reload_refused", error=str(error), note="the old configuration stays in force")
+        status = "reload refused, the old configuration stays in force: the log says why"
     else:
         configure(config.log, secrets=secret_values(config))
         log.info(
@@ -327,4 +329,4 @@ def _reload(read: Reload | None, parts: Sequence[Reconfigured], health: Health) 
             note="in force: keys, tokens, locations, provider rates, mapping, rules, dedup of the doors, alerts, log; "
             "addresses, Redis, queue and worker slots change at the next start",
         )
-    health.ready()
+    health.ready(status)

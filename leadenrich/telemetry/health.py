@@ -107,11 +107,11 @@ class Health:
         ready = all(half.ready for half in (report.web, report.worker) if half is not None)
         return replace(report, ready=ready)
 
-    def ready(self) -> None:
-        """All of it stands: the end of the start, or of a reload."""
+    def ready(self, status: str = "") -> None:
+        """All of it stands: the end of the start, or of a reload; `status` is what `systemctl status` shows."""
         for half in self._problems:
             self._problems[half].pop(_STARTING, None)
-        tell_systemd("READY=1")
+        tell_systemd(f"READY=1\nSTATUS={status}" if status else "READY=1")
 
     def reloading(self) -> None:
         """A reload begins; `ready()` ends it. systemd wants the monotonic time to tell two reloads apart."""

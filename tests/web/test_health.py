@@ -118,6 +118,8 @@ def test_systemd_hears_the_life(notified: Any) -> None:
     first, second = notified()
     assert first == "RELOADING=1"
     assert re.fullmatch(r"MONOTONIC_USEC=\d+", second)
+    health.ready("reloaded")
+    assert notified() == ["READY=1", "STATUS=reloaded"]
     health.stopping()
     assert notified() == ["STOPPING=1"]
 
