@@ -21,10 +21,13 @@ from leadenrich.core.job import JobState, Lane, Outcome, Reason
 from leadenrich.store.connection import Connection
 from leadenrich.store.job_view import JobView, job_view, written_view
 from leadenrich.store.schema import Keys
+from leadenrich.store.scripts import Script
 
 SCANNED_MAX = 2_000
 PAGE_MAX = 200
 CHUNK = 100
+SIFTED_MAX = 20_000
+SIFTED = 250  # in one call: it holds Redis up for half a millisecond
 LEASES_MAX = 5_000
 ID_TIME = 9  # characters of a job's id that tell the millisecond of its creation
 
@@ -98,25 +101,28 @@ class JobList:
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
+        self._fitting = Script(connection, "fitting")
 
     async def page(self, query: JobQuery, *, only_waiting: bool = False) -> JobPage:
         """Waiting, at work, to be retried, failed, succeeded; the newest first, of what is due the next first.
 
-        Ends after `limit` hits or 2,000 jobs looked at; the cursor goes on from there. Raises: BadCursor.
+        Ends after `limit` hits, 2,000 jobs read whole, or 20,000 asked for what a filter names; the cursor goes on from
+        there. Raises: BadCursor.
         """
         sources = self._sources(query)
         if only_waiting and query.state is None:
             sources = [*self._lanes(), _Source(self._keys.sched, "due")]
         at, mark = _read_cursor(query.cursor, len(sources))
-        limit, scanned = max(1, min(query.limit, PAGE_MAX)), 0
+        limit, wanted = max(1, min(query.limit, PAGE_MAX)), _of_hash(query)
         # No more are read than are shown, where all fit that come so far.
-        chunk = CHUNK if any(getattr(query, name) for name in JobFilter.__struct_fields__) else min(limit, CHUNK)
         part = CHUNK if query.q or query.since or query.until else min(limit, CHUNK)
+        chunk, sifted, read = SIFTED if wanted else part, 0, 0
         hits: list[JobView] = []
         seen: set[str] = set()
         while at < len(sources):
             rows = await self._after(sources[at], mark, query.since, chunk)
-            async for row, view in self._loaded(await self._likely(rows, query), part):
+            likely = await self._likely(rows, wanted)
+            async for row, view in self._loaded(likely, part):
                 if view.id in seen or sources[at].state not in (None, view.state):
                     continue
                 if _fits(view, query):
@@ -124,9 +130,9 @@ class JobList:
                     hits.append(view)
                     if len(hits) == limit:
                         return JobPage(hits, _cursor(at, row))
-            scanned += len(rows)
+            sifted, read = sifted + len(rows), read + len(likely)
             at, mark = (at, rows[-1]) if rows else (at + 1, Mark())
-            if scanned >= SCANNED_MAX and at < len(sources):
+            if (sifted >= SIFTED_MAX or read >= SCANNED_MAX) and at < len(sources):
                 return JobPage(hits, _cursor(at, mark))
         return JobPage(hits, None)
 
@@ -169,20 +175,12 @@ class JobList:
             for key in (self._keys.wait_live, self._keys.wait_bulk, self._keys.suspects)
         ]
 
-    async def _likely(self, rows: list[Mark], query: JobQuery) -> list[Mark]:
-        """Those whose hash says that they fit: to ask it for a few members costs a fifth of reading a whole job."""
-        told = {
-            "lane": query.lane, "contact": query.contact, "location": query.location, "outcome": query.outcome,
-            "reason": query.reason,
-        }  # fmt: skip
-        wanted = {name: value.encode() for name, value in told.items() if value}
+    async def _likely(self, rows: list[Mark], wanted: Sequence[str]) -> list[Mark]:
+        """Those whose hash says that they fit: asked in Redis, at a fiftieth of the cost of reading them."""
         if not wanted or not rows:
             return rows
-        pipeline = self._connection.pipeline()
-        for row in rows:
-            pipeline.hmget(self._keys.job(row.job_id), *wanted)
-        answers = await self._connection.flush(pipeline)
-        return [row for row, answer in zip(rows, answers, strict=True) if answer == list(wanted.values())]
+        places = await self._fitting([self._keys.job(row.job_id) for row in rows], wanted)
+        return [rows[place - 1] for place in places]
 
     def _sources(self, query: JobQuery) -> list[_Source]:
         """In the direction that jobs move, so that one which moves meanwhile is still met."""
@@ -269,6 +267,15 @@ def _is_behind(row: Mark, mark: Mark, *, backwards: bool) -> bool:
     if row.score != mark.score:
         return True
     return row.job_id < mark.job_id if backwards else row.job_id > mark.job_id
+
+
+def _of_hash(query: JobQuery) -> list[str]:
+    """What a filter names that stands in a job's hash: names and values in turn."""
+    told = {
+        "lane": query.lane, "contact": query.contact, "location": query.location, "outcome": query.outcome,
+        "reason": query.reason,
+    }  # fmt: skip
+    return [part for name, value in told.items() if value for part in (name, value)]
 
 
 def _fits(view: JobView, query: JobQuery) -> bool:

@@ -49,6 +49,7 @@ SCOPE: Final[dict[str, tuple[str, ...]]] = {
     "store/lua/enqueue.lua": _store("store/test_events_table.py"),
     "store/lua/erase.lua": ("store/test_erasure.py",),
     "store/lua/extend.lua": _store("store/test_leases.py"),
+    "store/lua/fitting.lua": ("store/test_views.py",),
     "store/lua/reclaim.lua": _store("store/test_leases.py"),
     "store/lua/release.lua": _STORE,
     "store/lua/retry_later.lua": _STORE,

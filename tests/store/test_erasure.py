@@ -207,8 +207,8 @@ async def test_one_that_stands_behind_many_others_is_found(
     desk: Desk, erasure: Erasure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list is read part by part."""
-    monkeypatch.setattr("leadenrich.store.job_list.CHUNK", 2)
-    monkeypatch.setattr("leadenrich.store.job_list.SCANNED_MAX", 3)
+    monkeypatch.setattr("leadenrich.store.job_list.SIFTED", 2)
+    monkeypatch.setattr("leadenrich.store.job_list.SIFTED_MAX", 3)
     for contact in ("other1", CANARY, "other2", "other3", "other4"):
         await desk.new(contact)
     claims = await desk.claim(2)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from leads import lead
 from queue_desk import Desk
 
 from leadenrich.core.job import JobState, Lane, Outcome, Reason
 from leadenrich.core.retry import Failure, Release, RetryLater
 from leadenrich.core.written import pack_fields, pack_tags
 from leadenrich.store.job_view import WrittenView
+from leadenrich.store.queue import Submission
 from leadenrich.store.schema import credits_key
 from leadenrich.store.switches import Switches
 from leadenrich.store.views import BadCursor, JobQuery, Views
@@ -228,13 +231,36 @@ async def test_a_reader_whose_place_was_taken_goes_on_behind_it(desk: Desk) -> N
 
 async def test_what_is_found_rarely_still_ends_in_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page looks at a bounded number of jobs; the cursor goes on from there."""
-    monkeypatch.setattr("leadenrich.store.job_list.SCANNED_MAX", 100)
+    monkeypatch.setattr("leadenrich.store.job_list.SIFTED", 40)
+    monkeypatch.setattr("leadenrich.store.job_list.SIFTED_MAX", 100)
     wanted = await desk.new("wanted")
     for number in range(250):
         await desk.new(f"c{number}")
     first = await desk.views.jobs(JobQuery(contact="wanted"))
     assert (first.jobs, first.next_cursor is None) == ([], False)
     assert await walk(desk.views, JobQuery(contact="wanted")) == [wanted]
+
+
+async def test_a_contacts_jobs_are_found_behind_many_others_in_few_calls(desk: Desk) -> None:
+    wanted = {await desk.new("wanted", "1 First St")}
+    for number in range(0, 600, 100):
+        await desk.queue.submit_all([Submission(lead(f"c{at}")) for at in range(number, number + 100)])
+    wanted.add(await desk.new("wanted", "2 Second St"))
+    calls = 0
+
+    def count(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def counted(*args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return await run(*args)
+
+        return counted
+
+    desk.connection.execute = count(desk.connection.execute)  # type: ignore[method-assign]
+    desk.connection.flush = count(desk.connection.flush)  # type: ignore[method-assign]
+    page = await desk.views.jobs(JobQuery(contact="wanted"))
+    assert ({job.id for job in page.jobs}, page.next_cursor) == (wanted, None)
+    assert calls < 24, "two jobs read, and 602 asked in three calls"
 
 
 @pytest.mark.parametrize(
