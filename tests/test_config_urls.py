@@ -87,6 +87,7 @@ def test_listen_addresses() -> None:
         ("redis+sentinel://u:pw@a:1,b:2/main/0", "redis+sentinel://********@a:1,b:2/main/0"),
         ("redis+sentinel://a:1/main?sentinel_password=pw", "redis+sentinel://a:1/main?sentinel_password=********"),
         ("rediss+cluster://:pw@a,b", "rediss+cluster://********@a,b"),
+        ("rediss://a/0?ssl_keyfile=/k&ssl_password=pw", "rediss://a/0?ssl_keyfile=/k&ssl_password=********"),
     ],
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:

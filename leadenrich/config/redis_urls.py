@@ -11,7 +11,6 @@ User and password are those of the Redis servers. A Sentinel with a password of 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote
@@ -26,8 +25,16 @@ REDIS_SCHEMES: Final = (
 )  # fmt: skip
 _PORTS: Final = {"sentinel": 26379, "cluster": 6379, "single": 6379}
 # Of redis-py's own options those that say who we are and how TLS is checked; its timeouts and retries are the store's.
-_OPTIONS: Final = re.compile(r"(username|password|ssl_[a-z_]+)\Z")
-_SENTINEL_OPTIONS: Final = re.compile(r"(sentinel_)?(username|password)\Z|ssl_[a-z_]+\Z")
+_TLS_OPTIONS: Final = frozenset({
+    "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_cert_reqs",
+    "ssl_check_hostname", "ssl_ciphers", "ssl_min_version",
+})  # fmt: skip
+_WHO: Final = frozenset({"username", "password"})
+_OPTIONS: Final = {
+    "single": _WHO | {"db"},
+    "cluster": _WHO,
+    "sentinel": _WHO | {"sentinel_username", "sentinel_password"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ def redis_address(url: str) -> RedisAddress:
     if scheme == "unix":
         if not (rest.partition("@")[2].startswith("/") or rest.startswith("/")):
             raise ValueError("must name a socket's path")
+        _check_options(rest.partition("#")[0].partition("?")[2], "single", tls=False)
         return RedisAddress("single", url)
     scheme, _, extra = scheme.partition("+")
     form: Form = "cluster" if extra == "cluster" else "sentinel" if extra == "sentinel" else "single"
@@ -74,11 +82,11 @@ def redis_address(url: str) -> RedisAddress:
     nodes = _nodes(hosts, form)
     if form != "single" and "@" in userinfo:
         raise ValueError("must have user and password once, before the first host, with an @ in them written as %40")
+    _check_options(query, form, tls=scheme == "rediss")
     if form == "single":
         _check_database(path)
         _check_database(dict(parse_qsl(query)).get("db", ""))
         return RedisAddress(form, url)
-    _check_options(query, form)
     service, database = _service(path) if form == "sentinel" else ("", "")
     if form == "cluster" and path not in ("", "0"):
         raise ValueError("must not name a database: a Cluster has database 0 only")
@@ -122,8 +130,9 @@ def _check_database(path: str) -> None:
         raise ValueError("must end in the number of a database: redis-py takes any other word for database 0")
 
 
-def _check_options(query: str, form: Form) -> None:
-    known = _SENTINEL_OPTIONS if form == "sentinel" else _OPTIONS
+def _check_options(query: str, form: Form, *, tls: bool) -> None:
     for name, _ in parse_qsl(query, keep_blank_values=True):
-        if not known.match(name):
+        if name in _TLS_OPTIONS and not tls:
+            raise ValueError(f"must begin with rediss, for {name} is about TLS")
+        if name not in _OPTIONS[form] | _TLS_OPTIONS:
             raise ValueError(f"has an option that is not known here: {name[:40]}")

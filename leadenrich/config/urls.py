@@ -16,7 +16,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Z
 _NUMBER_LIKE = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)(\.(0[xX][0-9a-fA-F]*|[0-9]+))*\.?\Z")
 # Up to the last @: a password with an unescaped / or ? is no valid URL, and must not be shown for that.
 _USERINFO = re.compile(r"(?<=//)\S*@")
-_PASSWORD_PARAMETER = re.compile(r"(?<=[?&])((?:sentinel_)?password)=[^&#\s]*")
+_PASSWORD_PARAMETER = re.compile(r"(?<=[?&])((?:sentinel_|ssl_)?password)=[^&#\s]*")
 
 
 def base_url_fault(url: str, *, allow_private: bool = False) -> str | None:

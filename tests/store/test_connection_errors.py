@@ -98,7 +98,6 @@ async def test_not_now_is_told_from_a_wrong_command(error: Exception, renews: bo
     [
         redis_errors.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
         redis_errors.ResponseError("BUSYGROUP Consumer Group name already exists"),
-        redis_errors.NoPermissionError("this user has no permissions to run the 'evalsha' command"),
         redis_errors.NoScriptError("No matching script."),
     ],
 )
