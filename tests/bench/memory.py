@@ -13,6 +13,13 @@ from bench.vendors import HOUSES
 from bench.webhooks import BODY_BYTES
 
 JOBS: Final = 10_000  # as many as are kept by default
+KINDS: Final = {
+    "job": "the job: its state, times and outcome",
+    "load": "the lead",
+    "seen": "what is known of the contact",
+    "dedup": "the delivery's mark",
+}
+LOOKED_AT: Final = 500  # keys of each kind
 
 
 def noop(stage: Stage) -> Sample:
@@ -24,7 +31,14 @@ def noop(stage: Stage) -> Sample:
             "over_body_bytes": waiting - BODY_BYTES,
             "payload_bytes": sum(map(redis.client.strlen, payloads)) / len(payloads),
             "finished_bytes": finished,
+            **{f"{kind}_bytes": _of_kind(redis, kind) for kind in KINDS},
         }
+
+
+def _of_kind(redis: BenchRedis, kind: str) -> float:
+    """Bytes of one job's key of this kind once it has ended, as Redis counts them: its name, value and lifetime."""
+    keys = list(redis.client.scan_iter(f"{PREFIX}{kind}:*", count=1000))
+    return sum(int(redis.client.memory_usage(key) or 0) for key in keys[:LOOKED_AT]) / min(len(keys), LOOKED_AT)
 
 
 def enriched(stage: Stage) -> Sample:
@@ -65,6 +79,7 @@ PHASES = (
             "over_body_bytes": f"over its body of {BODY_BYTES}",
             "payload_bytes": "of which the lead itself, as it is kept",
             "finished_bytes": "finished, bytes",
+            **{f"{kind}_bytes": f"of which {told}" for kind, told in KINDS.items()},
         },
         _subjects,
         repetitions=1,
