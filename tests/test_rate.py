@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -94,6 +95,29 @@ async def test_a_restart_does_not_begin_the_second_anew(tmp_path: Path) -> None:
         jobs = await daemon.ended(ids)
         assert {job["state"] for job in jobs} == {"SUCCEEDED"}
         assert most_in_a_second(arrivals(sandbox), lateness) <= RATE
+
+
+async def test_over_reloads_old_and_new_jobs_keep_one_pace(tmp_path: Path) -> None:
+    """Jobs that began before a reload are looked up beside those that begin after it: both wait at the same limiter."""
+    rate, count = 20, 70
+    sections = {
+        "worker": {"name": "paced", "rate_per_second": 0, "concurrency": 30},
+        "realestateapi": {"rate_per_second": rate},
+    }
+    async with scene(tmp_path, Counter(), **sections) as (daemon, sandbox):
+        sandbox.faults.add(Fault("slow", seconds=0.4), times=None, match=Match(method="GET", path="/contacts/"))
+        await daemon.start()
+        leads = [{"contact_id": it.contact_id, "location_id": it.location_id} for it in people(sandbox, count)]
+        answers = await asyncio.gather(*(daemon.workflow(lead) for lead in leads))
+        async with Lateness() as lateness:
+            for reloads in range(3):
+                await until(lambda reloads=reloads: len(look_ups(sandbox)) >= 1 + 12 * reloads, "look-ups go on")
+                daemon.signal(signal.SIGHUP)
+                await until(lambda reloads=reloads: len(daemon.said("reloaded")) > reloads, "reloaded")
+            await all_asked(sandbox, count)
+        jobs = await daemon.ended([answer["job_id"] for _, answer in answers])
+        assert {job["state"] for job in jobs} == {"SUCCEEDED"}
+        assert most_in_a_second(arrivals(sandbox), lateness) <= rate
 
 
 async def test_without_a_rate_five_are_at_work_at_once_and_no_more(tmp_path: Path) -> None:

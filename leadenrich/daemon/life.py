@@ -327,6 +327,6 @@ def _reload(read: Reload | None, parts: Sequence[Reconfigured], health: Health) 
         log.info(
             "reloaded",
             note="in force: keys, tokens, locations, provider rates, mapping, rules, dedup of the doors, alerts, log; "
-            "addresses, Redis, queue and worker slots change at the next start",
+            "addresses, Redis, queue, worker slots and rate_scope change at the next start",
         )
     health.ready(status)

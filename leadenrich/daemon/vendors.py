@@ -64,6 +64,14 @@ class Vendors:
         log.debug("providers_warm", seconds=round(time.monotonic() - began, 3))
         return troubles
 
+    def take_over(self, former: Vendors) -> None:
+        """These serve from now on. The paces go on: beside new ones, those of jobs in flight would double the rate.
+
+        Both must have one `worker.rate_scope`.
+        """
+        self.rea.take_over(former.rea)
+        self.ghl.take_over(former.ghl)
+
     async def close(self) -> None:
         await self.rea.close()
         await self.ghl.close()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
+from msgspec.structs import replace
 
 from leadenrich.config import Config
 from leadenrich.core.address import warm
@@ -59,6 +59,7 @@ class WorkerHalf:
         self._connection, self._queue, self._metrics, self._clock = connection, queue, metrics, clock
         self._report = report
         self._lease_s, self._probe_s = config.queue.lease, probe_s
+        self._rate_scope = config.worker.rate_scope
         self._condemned: list[Claim] = []
         self._former: list[Vendors] = []
         self._vendors = self._open_vendors(config, full_since=process_start())
@@ -114,10 +115,15 @@ class WorkerHalf:
                 await Daemons(self._connection, self._queue.keys).leave(self._queue.worker)
 
     def reconfigure(self, config: Config) -> None:
-        """Jobs that start from now on use the new keys, rates, mapping and rules. Raises: SettingFaults."""
+        """Jobs that start from now on use the new keys, mapping and rules, all of them the new rates.
+
+        Raises: SettingFaults, and then nothing was changed.
+        """
         former = self._vendors
-        self._vendors = self._open_vendors(config, full_since=time.monotonic())
-        self.runner.handler = self._vendors.pipeline
+        kept = replace(config.worker, rate_scope=self._rate_scope)
+        vendors = self._open_vendors(replace(config, worker=kept), full_since=process_start())
+        vendors.take_over(former)
+        self._vendors, self.runner.handler = vendors, vendors.pipeline
         self._former.append(former)  # jobs in flight still use it
 
     def _open_vendors(self, config: Config, *, full_since: float) -> Vendors:

@@ -105,6 +105,12 @@ class Ghl:
     async def close(self) -> None:
         await self._http.close()
 
+    def take_over(self, former: Ghl) -> None:
+        """Go on with the paces of the client that this one replaces, location by location."""
+        for location_id, account in self._accounts.items():
+            if location_id in former._accounts:
+                account.limits.take_over(former._accounts[location_id].limits)
+
     def rates(self) -> dict[str, float]:
         """Calls a second that are allowed at present, by provider name; 0 = no limit."""
         return {account.provider: account.limits.pace.rate for account in self._accounts.values()}

@@ -44,6 +44,12 @@ class LocationLimits:
         self._paces = (self.pace, *paces)
         self._shutter = Shutter(provider, now_ms=now_ms, clock=clock)
 
+    def take_over(self, former: LocationLimits) -> None:
+        """Go on with the pace of the limits that these replace, whose last calls still wait there."""
+        former.pace.replaced_by(self.pace)
+        self.pace = former.pace
+        self._paces = (self.pace, *self._paces[1:])
+
     def check(self) -> None:
         """Raises: Throttled, while the location is closed."""
         self._shutter.check()

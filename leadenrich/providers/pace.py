@@ -74,6 +74,16 @@ class Pace:
                 await asyncio.sleep(wait_s)
             self._log.append(self._clock())
 
+    def replaced_by(self, successor: Turnstile) -> Turnstile:
+        """What takes turns from now on: this one, under the other's limit, for calls in flight still wait at it.
+
+        A pace that is shared has its memory elsewhere: the successor itself.
+        """
+        if not isinstance(successor, Pace):
+            return successor
+        self.configure(successor._configured)
+        return self
+
     def configure(self, limit: float) -> None:
         """Another limit from now on; what was taken counts on, a complaint too, and what the vendor named for itself.
 

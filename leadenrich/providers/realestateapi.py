@@ -61,7 +61,7 @@ class RealEstateApi:
         self._key = settings.api_key.reveal().strip() if settings.api_key else ""
         self._now_ms = now_ms
         self._own_pace = Pace(settings.rate_per_second, full_since=full_since, clock=clock)
-        self._paces = (self._own_pace, *paces)
+        self._paces: tuple[Turnstile, ...] = (self._own_pace, *paces)
         self._shutter = Shutter(PROVIDER, now_ms=now_ms, clock=clock)
         self._drift = DriftWatch(PROVIDER)
         self._http = HttpClient(
@@ -78,6 +78,14 @@ class RealEstateApi:
 
     async def close(self) -> None:
         await self._http.close()
+
+    def take_over(self, former: RealEstateApi) -> None:
+        """Go on with the paces of the client that this one replaces, under our limits: two of them would add up."""
+        self._paces = tuple(
+            before.replaced_by(ours) if isinstance(before, Pace) else ours
+            for before, ours in zip(former._paces, self._paces, strict=True)
+        )
+        self._own_pace = former._own_pace
 
     @property
     def rate(self) -> float:
