@@ -8,12 +8,14 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 MISSING = "no Chromium on this machine (Debian: apt-get install chromium): the pages are not looked at in a browser"
 CLOSE_S = 10.0
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 _FLAGS = (
     "--headless",
     "--no-sandbox",  # CI is root
@@ -89,6 +91,22 @@ class Visitor:
         answer = await self.page.goto(self.url + path)
         assert answer is not None
         return answer.status
+
+    async def start_afresh(self) -> None:
+        """The next test's: a window of the usual size, in the usual colours, of which nothing was noted yet."""
+        await self.page.goto("about:blank")
+        await self.page.set_viewport_size({"width": 1280, "height": 720})
+        await self.page.emulate_media(color_scheme="null", reduced_motion="null")
+        self.complaints.clear()
+        self.foreign.clear()
+
+    async def unfold(self) -> None:
+        """Open all that is folded."""
+        await self.page.evaluate("document.querySelectorAll('details').forEach(it => { it.open = true; })")
+
+    async def wear(self, scheme: Scheme) -> None:
+        """Day or night, at once: without the motion from one to the other."""
+        await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
 
     async def log_in(self, token: str, path: str = "/") -> None:
         await self.go(path)

@@ -1,4 +1,4 @@
-"""A daemon on the embedded Redis with both tokens set, and a Chromium; both for one file of tests."""
+"""A daemon on the embedded Redis with both tokens set, and an admin who is logged in, for one file of tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -43,7 +42,7 @@ def tokens() -> dict[str, str]:
     return {"admin": ADMIN, "viewer": VIEWER}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inside]:
     folder: Path = tmp_path_factory.mktemp("daemon")
     async with new_sandbox() as sandbox:
@@ -53,8 +52,9 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Insi
             yield daemon
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
+    """Started once: that takes as long as a dozen pages."""
     path = chromium_path()
     assert path is not None, MISSING
     async with running_chromium(path) as browser:
@@ -67,15 +67,23 @@ def visit(chromium: Browser, daemon: Inside) -> Visiting:
     return partial(visiting, chromium, daemon.url)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def admin(visit: Any, tokens: dict[str, str]) -> AsyncIterator[Visitor]:
-    """A visitor who is logged in."""
-    async with visit() as visitor:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def logged_in(chromium: Browser, daemon: Inside, tokens: dict[str, str]) -> AsyncIterator[Visitor]:
+    """An admin's profile. To make one takes as long as five pages."""
+    async with visiting(chromium, daemon.url) as visitor:
         await visitor.log_in(tokens["admin"])
         yield visitor
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
+async def admin(logged_in: Visitor) -> Visitor:
+    """A visitor who is logged in, at the overview."""
+    await logged_in.start_afresh()
+    await logged_in.go("/")
+    return logged_in
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def other() -> AsyncIterator[OtherSite]:
     """A web site of somebody else, which a visitor has open too."""
     async with other_site() as site:

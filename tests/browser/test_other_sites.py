@@ -11,7 +11,7 @@ from browser.other_site import HOSTS, OtherSite, send_form
 from daemon_process import Inside
 from playwright.async_api import Error
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -12,7 +12,7 @@ from browser.chromium import Visitor
 from browser.other_site import HOSTS, OtherSite, send_form
 from daemon_process import ADMIN, Inside, people, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HIDE = """hidden => {
   Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
@@ -29,7 +29,7 @@ DRAWN = """() => {
 }"""
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def watcher(admin: Visitor) -> AsyncIterator[Visitor]:
     """At the overview, once it is live. Whatever it was shown, its browser had nothing to complain of."""
     await admin.page.locator("#live.on").wait_for()

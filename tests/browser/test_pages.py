@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from browser.chromium import Visitor
+from browser.chromium import Scheme, Visitor
 from daemon_process import Inside, people
 
 from leadenrich.core.lead import PostalAddress
 from leadenrich.sandbox.faults import Fault, Match
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def jobs(daemon: Inside) -> dict[str, str]:
     """The ids of a lead that went well, one that the vendor refused, and one of a very long name without breaks."""
     sandbox = daemon.sandbox
@@ -105,34 +105,36 @@ async def test_the_cookie_is_out_of_the_reach_of_scripts_and_of_other_sites(
 
 
 WIDTHS = (320, 360, 768, 1280)
+GROUNDS: dict[Scheme, str] = {"light": "rgb(246, 247, 248)", "dark": "rgb(20, 23, 26)"}
+FITS = dict.fromkeys(((width, scheme) for width in WIDTHS for scheme in GROUNDS), 0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_fits_every_window(
-    visit: Any, jobs: dict[str, str], tokens: dict[str, str], scheme: str
-) -> None:
-    """Nobody scrolls sideways, whatever stands there; and the ground follows the reader's scheme."""
-    async with visit(color_scheme=scheme) as visitor:
+async def test_every_page_fits_every_window(visit: Any, jobs: dict[str, str], tokens: dict[str, str]) -> None:
+    """Nobody scrolls sideways, by day or night, whatever stands there; and the ground follows the reader's scheme."""
+    async with visit() as visitor:
         await visitor.go("/")
-        assert await overhangs(visitor) == dict.fromkeys(WIDTHS, 0)
+        assert await overhangs(visitor) == FITS
         await visitor.log_in(tokens["admin"])
         for path in ("/", "/jobs", "/search?q=e", *(f"/jobs/{job_id}" for job_id in jobs.values()), "/jobs/00unknown"):
             await visitor.go(path)
-            for summary in await visitor.page.locator("summary").all():
-                await summary.click()
-            assert await overhangs(visitor) == dict.fromkeys(WIDTHS, 0), path
-        ground = await visitor.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-        assert ground == ("rgb(246, 247, 248)" if scheme == "light" else "rgb(20, 23, 26)")
+            await visitor.unfold()
+            assert await overhangs(visitor) == FITS, path
+        for scheme, colour in GROUNDS.items():
+            await visitor.page.emulate_media(color_scheme=scheme)
+            ground = await visitor.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+            assert ground == colour
         visitor.forget_refusals()
         await assert_clean(visitor)
 
 
-async def overhangs(visitor: Visitor) -> dict[int, int]:
-    """By how many pixels the page is wider than windows of these widths."""
+async def overhangs(visitor: Visitor) -> dict[tuple[int, Scheme], int]:
+    """By how many pixels the page is wider than windows of these widths, by day and by night."""
     found = {}
-    for width in WIDTHS:
-        await visitor.page.set_viewport_size({"width": width, "height": 800})
-        found[width] = await visitor.overhang()
+    for scheme in GROUNDS:
+        await visitor.page.emulate_media(color_scheme=scheme)
+        for width in WIDTHS:
+            await visitor.page.set_viewport_size({"width": width, "height": 800})
+            found[width, scheme] = await visitor.overhang()
     return found
 
 

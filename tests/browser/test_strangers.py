@@ -14,7 +14,7 @@ from leadenrich.web.app import WebParts, create_app
 from leadenrich.web.ports import Finding
 from leadenrich.web.static_files import static_path
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 # Signed or proven by their own means, or nothing to keep from anybody.
 OPEN = {

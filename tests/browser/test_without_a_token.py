@@ -10,7 +10,7 @@ from browser.other_site import HOSTS, OtherSite, send_form
 from daemon_process import inside, new_sandbox, settings_for
 from playwright.async_api import Browser
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 POST = """async url => {
   const lead = {method: 'POST', body: '{"contact_id": "Forged"}', headers: {'Content-Type': 'application/json'}};
