@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from daemon_process import until
 from queue_desk import Desk, MakeDesk
 from queue_traces import counts, job_hash, leave, leave_by_death
 
@@ -28,9 +29,11 @@ async def test_the_throttle_deadline_is_as_long_as_said(make_desk: MakeDesk, ago
     assert await desk.release(claim, "throttled", first) is goes_back
 
 
-@pytest.mark.parametrize("end", ["complete", "bury", "cancel", "delete", "stall"])
-async def test_the_lead_is_kept_as_long_as_said_after_its_job_ended(make_desk: MakeDesk, end: str) -> None:
-    desk = make_desk(payload_retention=100.0, max_stalled=0)
+ENDS = ["complete", "bury", "cancel", "delete", "stall"]
+
+
+async def ended_by(desk: Desk, end: str) -> str:
+    """A job that had a step before it ended so; its id."""
     job_id = await desk.new()
     claim = await desk.one()
     await desk.queue.checkpoint(claim, "lookup", result=b"r")
@@ -44,8 +47,39 @@ async def test_the_lead_is_kept_as_long_as_said_after_its_job_ended(make_desk: M
             await leave_by_death(desk)
     else:
         await leave(desk, await desk.one(), end)
+    assert await desk.state(job_id) in ("SUCCEEDED", "FAILED_FINAL")
+    return job_id
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_the_lead_is_kept_as_long_as_said_after_its_job_ended(make_desk: MakeDesk, end: str) -> None:
+    desk = make_desk(payload_retention=100.0, max_stalled=0)
+    job_id = await ended_by(desk, end)
     for key in (desk.keys.load(job_id), desk.keys.steps(job_id)):
         assert 90_000 < await desk.connection.execute("PTTL", key) <= 100_000
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_with_no_retention_the_lead_goes_with_the_end_of_its_job(make_desk: MakeDesk, end: str) -> None:
+    desk = make_desk(payload_retention=0.0, max_stalled=0)
+    job_id = await ended_by(desk, end)
+    kept = desk.keys.load(job_id), desk.keys.steps(job_id)
+
+    async def is_gone() -> bool:
+        return bool(await desk.connection.execute("EXISTS", *kept) == 0)
+
+    await until(is_gone, "both are gone, within a millisecond or two", within_s=1.0)
+    assert (await desk.job(job_id)).lead is None
+
+
+async def test_what_runs_again_is_kept_and_its_retention_begins_anew_with_its_end(make_desk: MakeDesk) -> None:
+    desk = make_desk(payload_retention=100.0)
+    job_id = await ended_by(desk, "bury")
+    await desk.queue.revive(job_id, by="ann")
+    kept = desk.keys.load(job_id), desk.keys.steps(job_id)
+    assert [await desk.connection.execute("PTTL", key) for key in kept] == [-1, -1]
+    await desk.complete(await desk.one())
+    assert all([90_000 < await desk.connection.execute("PTTL", key) <= 100_000 for key in kept])
 
 
 @pytest.mark.parametrize("end", ["bury", "cancel", "delete", "stall"])
