@@ -20,14 +20,16 @@ NODE_TIMEOUT_MS = 1000
 
 
 class SentinelServer(RedisServer):
-    """Watches one master; alone it is quorum enough."""
+    """Watches one master; alone it is quorum enough, unless told otherwise."""
 
-    def __init__(self, folder: Path, master: RedisServer, *lines: str) -> None:
+    def __init__(
+        self, folder: Path, master: RedisServer, *lines: str, quorum: int = 1, down_after_ms: int = DOWN_AFTER_MS
+    ) -> None:
         super().__init__(folder)
         self.file = folder / "sentinel.conf"
         self.file.write_text(
-            f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} 1\n"
-            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\n"
+            f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} {quorum}\n"
+            f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}\n"
             f"sentinel failover-timeout {SERVICE} 3000\n" + "".join(f"{line}\n" for line in lines)
         )
 
@@ -57,11 +59,11 @@ def watched_master(folder: Path) -> Iterator[Watched]:
     with contextlib.ExitStack() as stack:
         master = RedisServer(folder / "master", "--repl-diskless-sync-delay", "0")
         replica = RedisServer(folder / "replica", "--replicaof", "127.0.0.1", str(master.port))
-        stack.enter_context(_killed_at_the_end(master))
-        stack.enter_context(_killed_at_the_end(replica))
+        stack.enter_context(killed_at_the_end(master))
+        stack.enter_context(killed_at_the_end(replica))
         wait_for(lambda: ask(replica, "INFO", "replication")["master_link_status"] == "up")
         sentinel = SentinelServer(folder / "sentinel", master)
-        stack.enter_context(_killed_at_the_end(sentinel))
+        stack.enter_context(killed_at_the_end(sentinel))
         ask(sentinel, "SENTINEL", "DEBUG", "INFO-PERIOD", 100)  # by default it looks at the replica every 10 s
         wait_for(lambda: len(ask(sentinel, "SENTINEL", "REPLICAS", SERVICE)) == 1)
         yield Watched(master, replica, sentinel)
@@ -110,11 +112,11 @@ def _node(folder: Path) -> contextlib.AbstractContextManager[RedisServer]:
         folder, "--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--cluster-node-timeout",
         str(NODE_TIMEOUT_MS), "--repl-diskless-sync-delay", "0",
     )  # fmt: skip
-    return _killed_at_the_end(node)
+    return killed_at_the_end(node)
 
 
 @contextlib.contextmanager
-def _killed_at_the_end(server: RedisServer) -> Iterator[RedisServer]:
+def killed_at_the_end(server: RedisServer) -> Iterator[RedisServer]:
     """Asked to end, one with replicas would wait for them, up to 10 s."""
     server.start()
     try:

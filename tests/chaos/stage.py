@@ -118,13 +118,20 @@ class Book:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Several Redis that act as one; who holds them harms them."""
+
+    url: str
+
+
 class Stage:
     """Everything of one scenario. Daemons have their own names and folders; ends only what it started."""
 
     def __init__(
         self,
         folder: Path,
-        redis: RedisServer,
+        redis: RedisServer | Reached,
         sandbox: Sandbox,
         book: Book,
         session: aiohttp.ClientSession,
@@ -158,6 +165,7 @@ class Stage:
 
     async def restart_redis(self) -> None:
         """kill -9, and started again on its files."""
+        assert isinstance(self.redis, RedisServer)
         self.kills.append(Kill(time.monotonic(), "redis"))
         self.redis.kill()
         await asyncio.to_thread(self.redis.start)
@@ -290,17 +298,32 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """A Redis, a sandbox and nobody yet; `sections` go into every daemon's configuration."""
     (folder / "redis").mkdir(parents=True)
-    book = Book(after_s)
     with running(folder / "redis", *redis_options) as redis:
-        async with (
-            new_sandbox(middlewares=[book.middleware()]) as sandbox,
-            aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=10), connector=aiohttp.TCPConnector(force_close=True)
-            ) as session,
-        ):
-            scene = Stage(folder, redis, sandbox, book, session, sections)
-            scene.rng = random.Random(seed)
-            try:
-                yield scene
-            finally:
-                await scene.close()
+        async with stage_on(redis, folder, after_s=after_s, seed=seed, **sections) as scene:
+            yield scene
+
+
+@asynccontextmanager
+async def stage_on(
+    redis: RedisServer | Reached,
+    folder: Path,
+    *,
+    after_s: float = 0.0,
+    seed: int = 0,
+    vendors_at: str = "127.0.0.1",
+    **sections: Any,
+) -> AsyncIterator[Stage]:
+    """The same on a Redis that stands already."""
+    book = Book(after_s)
+    async with (
+        new_sandbox(middlewares=[book.middleware()], host=vendors_at) as sandbox,
+        aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=10), connector=aiohttp.TCPConnector(force_close=True)
+        ) as session,
+    ):
+        scene = Stage(folder, redis, sandbox, book, session, sections)
+        scene.rng = random.Random(seed)
+        try:
+            yield scene
+        finally:
+            await scene.close()
