@@ -12,14 +12,17 @@ from daemon_process import people, until
 
 from chaos.costs import runs_of, succeeded, what_it_cost
 from chaos.crash_points import POINTS, matrix
+from chaos.cut_off import netns
 from chaos.figures import Figure, Findings, at_least, at_most, exactly, machine, now, told
 from chaos.harm import KILL_AFTER_S, Crew, keep_it_up, kill_while_it_works, sleep_in_a_job
 from chaos.loris import slow_clients
 from chaos.order import Order, findings
 from chaos.peers import PEERS, Toll, kill_test, set_up, why_not
+from chaos.restarts import restarts
 from chaos.soak import soak
 from chaos.stage import ALWAYS, Stage, stage
 from chaos.storm import storm
+from chaos.topologies import cluster_moves, sentinel
 
 EFFECT_S = 0.05  # what a look-up and a write take once they had their effect
 
@@ -277,8 +280,12 @@ SCENARIOS = {
     "redis-everysec": redis_everysec,
     "poison": poison,
     "stopped-owner": stopped_owner,
+    "netns": netns,
+    "sentinel": sentinel,
+    "cluster": cluster_moves,
     "storm": storm,
     "slow-clients": slow_clients,
+    "restarts": restarts,
     "soak": soak,
 }
 
