@@ -79,10 +79,23 @@ KEYS_AND_LIFE = {  # after the queue's prefix: type, and whether it must have a 
     r"load:.+": ("string", None),  # as the job lives
     r"step:.+": ("hash", None),
 }
-READ = {
-    "hash": ("HGETALL",), "list": ("LRANGE", 0, -1), "zset": ("ZRANGE", 0, -1, "WITHSCORES"), "string": ("GET",),
-    "stream": ("XLEN",),
-}  # fmt: skip
+# All at once: after each verb both stores are read whole, and a call for each key of each would take most of the run.
+LOOK = """
+local read = { hash = { "HGETALL" }, list = { "LRANGE", 0, -1 }, zset = { "ZRANGE", 0, -1, "WITHSCORES" },
+  string = { "GET" }, stream = { "XLEN" } }
+local names, told = redis.call("KEYS", "*"), {}
+table.sort(names)
+for i, name in ipairs(names) do
+  local kind = redis.call("TYPE", name).ok
+  local command, first, last, more = unpack(read[kind])
+  local value
+  if more then value = redis.call(command, name, first, last, more)
+  elseif last then value = redis.call(command, name, first, last)
+  else value = redis.call(command, name) end
+  told[i] = { name, kind, redis.call("PTTL", name), value }
+end
+return told
+"""
 # A run that never met one of these would prove nothing about it; the rare ones are for the long run.
 SITUATIONS = {
     "queued", "duplicate", "contact never seen", "no address", "no new trigger tag", "contact deleted", "claimed",
@@ -132,20 +145,14 @@ class Store:
 
     async def dump(self) -> dict[str, tuple[str, Any, bool]]:
         """Key -> type, what it holds, whether it has a time to live."""
-        names = sorted(await self.connection.execute("KEYS", "*"))
-        about = self.connection.pipeline()
-        for name in names:
-            about.type(name)
-            about.pttl(name)
-        told = await self.connection.flush(about)
-        values = self.connection.pipeline()
-        for name, kind in zip(names, told[::2], strict=True):
-            command, *rest = READ[kind.decode()]
-            values.execute_command(command, name, *rest)
-        held = await self.connection.flush(values)
+        told = await self.connection.execute("EVAL", LOOK, 0)
         return {
-            name.decode().partition("}:")[2]: (kind.decode(), value, life >= 0)
-            for name, kind, life, value in zip(names, told[::2], told[1::2], held, strict=True)
+            name.decode().partition("}:")[2]: (
+                kind.decode(),
+                dict(zip(value[::2], value[1::2], strict=True)) if kind == b"hash" else value,
+                life >= 0,
+            )
+            for name, kind, life, value in told
         }
 
 
