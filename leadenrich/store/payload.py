@@ -33,6 +33,14 @@ def unpack(payload: bytes) -> Lead:
         raise Unreadable(str(error)) from error
 
 
+def as_text(payload: bytes) -> str:
+    """The JSON in it; "" of what is broken."""
+    try:
+        return _unpacker().decompress(payload).decode(errors="replace")
+    except zstandard.ZstdError:
+        return ""
+
+
 @cache
 def _dictionary() -> zstandard.ZstdCompressionDict:
     dictionary = zstandard.ZstdCompressionDict((files("leadenrich.store") / "lead.zdict").read_bytes())

@@ -157,10 +157,8 @@ class Search:
                 return found
 
     async def _leads(self, ids: Sequence[str]) -> Iterable[tuple[str, Lead | None]]:
-        pipeline = self._connection.pipeline()
-        for job_id in ids:
-            pipeline.get(self._keys.load(job_id))
-        payloads = await self._connection.flush(pipeline)
+        # One command: in a pipeline of as many a client spends three times as long on their answers.
+        payloads = await self._connection.execute("MGET", *map(self._keys.load, ids))
         return ((job_id, _lead(payload)) for job_id, payload in zip(ids, payloads, strict=True))
 
 

@@ -392,3 +392,10 @@ async def test_a_job_that_wrote_nothing_says_so(desk: Desk) -> None:
     await desk.queue.checkpoint(claim, "fields", result=pack_fields({}))
     await desk.complete(claim)
     assert (await desk.job(job_id)).written is None
+
+
+async def test_a_job_whose_lead_is_gone_is_found_by_its_ids(desk: Desk) -> None:
+    job_id = await desk.new("c9")
+    await desk.connection.execute("DEL", desk.keys.load(job_id))
+    for text, found in (("c9", [job_id]), (job_id, [job_id]), ("evergreen", [])):
+        assert await walk(desk.views, JobQuery(q=text)) == found
