@@ -46,6 +46,8 @@ STORE_LOOK_S = 60.0
 SCHEMA_LOOK_S = 60.0
 DEPTH_LOOK_S = 15.0
 LAG_LOOK_S = 1.0
+# What a terminal or systemd sends to both processes of the one file, the parent hands on as well: that is one signal.
+SAME_SIGNAL_S = 0.5 if getattr(sys, "frozen", False) else 0.0
 
 Reload: TypeAlias = Callable[[], Config]
 
@@ -287,12 +289,16 @@ def _start_watchdog(group: asyncio.TaskGroup, health: Health, worker: WorkerHalf
 @contextlib.contextmanager
 def _signals(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
+    asked_at: dict[str, float] = {}
 
     def end(name: str) -> None:
         if stop.is_set():
+            if loop.time() - asked_at.get(name, -SAME_SIGNAL_S) < SAME_SIGNAL_S:
+                return
             log.warning("forced", signal=name, note="ending at once; what is in flight is taken over at the next start")
             os._exit(1)
         log.info("ending", signal=name)
+        asked_at[name] = loop.time()
         stop.set()
 
     loop.add_signal_handler(signal.SIGTERM, end, "SIGTERM")
