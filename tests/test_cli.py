@@ -59,21 +59,6 @@ def test_wrong_usage_is_2_and_told_on_stderr(argv: list[str], capsys: pytest.Cap
     assert "usage: leadenrich" in told.err
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_has_help_with_an_example_and_takes_a_configuration(
-    command: object, capsys: pytest.CaptureFixture[str]
-) -> None:
-    name, example = command.name, command.example  # type: ignore[attr-defined]
-    assert status_of(name, "--help") == 0
-    told = capsys.readouterr().out
-    assert f"Example:\n  {example}" in told
-    assert example.startswith(f"leadenrich {name}")
-    assert "--config PATH" in told
-    build_parser().parse_args(
-        [word for word in example.split()[1:] if word != ">" and not word.startswith("/etc/bash")]
-    )
-
-
 def test_a_configuration_before_the_command_counts_too() -> None:
     parser = build_parser()
     assert parser.parse_args(["--config", "a.toml", "check"]).config == Path("a.toml")

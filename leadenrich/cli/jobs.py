@@ -118,10 +118,11 @@ def _shown(args: argparse.Namespace) -> Act:
 
 @dataclass(frozen=True, slots=True)
 class _Deed:
-    """One of the two, in words: `asked` and `done` have a place for how many."""
+    """One of the two, in words: `asked` and `done` have a place for what, and for how many."""
 
     verb: str
     asked: str
+    what: str
     done: str
     one: Callable[[str, Actor], Awaitable[None]]
     many: Callable[[bool, int, str | None], Awaitable[Tally]]
@@ -136,7 +137,7 @@ def _retried(args: argparse.Namespace) -> Act:
         def many(dry_run: bool, limit: int, cursor: str | None) -> Awaitable[Tally]:
             return do.retry_many(replace(wanted, dry_run=dry_run, limit=limit, cursor=cursor), whoever())
 
-        return await _do(args, _Deed("retry", "Run {} failed jobs again?", "{} run again", do.retry, many))
+        return await _do(args, _Deed("retry", "Run {} again?", "failed job", "{} run again", do.retry, many))
 
     return act
 
@@ -150,7 +151,7 @@ def _cancelled(args: argparse.Namespace) -> Act:
         def many(dry_run: bool, limit: int, cursor: str | None) -> Awaitable[Tally]:
             return do.cancel_many(replace(wanted, dry_run=dry_run, limit=limit, cursor=cursor), whoever())
 
-        return await _do(args, _Deed("cancel", "End {} waiting jobs?", "{} cancelled", do.cancel, many))
+        return await _do(args, _Deed("cancel", "End {}?", "waiting job", "{} cancelled", do.cancel, many))
 
     return act
 
@@ -169,7 +170,8 @@ async def _do(args: argparse.Namespace, deed: _Deed) -> int:
     if not matched:
         _tell(Tally(), deed, args)
         return DONE
-    if not agreed(deed.asked.format(matched), yes=args.yes):
+    what = f"1 {deed.what}" if matched == 1 else f"{matched} {deed.what}s"
+    if not agreed(deed.asked.format(what), yes=args.yes):
         print("Nothing was changed.", file=sys.stderr)
         return FAILED
     total, cursor = Tally(), None

@@ -25,12 +25,15 @@ Exit status: 0 done, 1 the work failed, 2 usage, 69 Redis cannot be reached at s
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row of the table. `module` holds a `run(args) -> int`; it is imported when the command is called."""
+    """One row of the table. `module` holds a `run(args) -> int`; it is imported when the command is called.
+
+    `examples` are lines for a shell, one for each action of a command that has several: tests run them all.
+    """
 
     name: str
     module: str
     summary: str
-    example: str
+    examples: str
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
 
     def load(self) -> Run:
@@ -205,20 +208,25 @@ COMMANDS: Final = (
         "jobs",
         "leadenrich.cli.jobs",
         "what became of a lead; run failed jobs again, end waiting ones: one, or all that fit a filter",
-        "leadenrich jobs retry --reason attempts_exhausted --since 2026-11-24 --yes",
+        "leadenrich jobs list --contact XvbqI0UKgMPJ7NLTezjX\n"
+        "leadenrich jobs show 1m86y08bc0yk22dj\n"
+        "leadenrich jobs retry --reason attempts_exhausted --since 2026-11-24 --yes\n"
+        "leadenrich jobs cancel 1m86y0bap9955ntp",
         _jobs,
     ),
     Command(
         "queue",
         "leadenrich.cli.queue",
         "how much waits; stop and start taking jobs, for every daemon on the queue",
-        "leadenrich queue pause --reason clean-up",
+        "leadenrich queue status\nleadenrich queue pause --reason clean-up\nleadenrich queue resume",
         _queue,
     ),
     Command(
         "providers",
         "leadenrich.cli.providers",
         "who is paused and why; stop and start calls to a vendor",
+        "leadenrich providers list\n"
+        "leadenrich providers pause ghl:ve9EPM428h8vShlRW1KT --reason 'a new token comes'\n"
         "leadenrich providers resume realestateapi",
         _providers,
     ),
@@ -255,7 +263,9 @@ COMMANDS: Final = (
         "completion",
         "leadenrich.cli.completion",
         "print a completion script for your shell",
-        "leadenrich completion bash > /etc/bash_completion.d/leadenrich",
+        "leadenrich completion bash > /etc/bash_completion.d/leadenrich\n"
+        "leadenrich completion zsh > /usr/local/share/zsh/site-functions/_leadenrich\n"
+        "leadenrich completion fish > ~/.config/fish/completions/leadenrich.fish",
         _completion,
     ),
 )
@@ -279,7 +289,7 @@ def build_parser() -> argparse.ArgumentParser:
             command.name,
             help=command.summary,
             description=f"{command.summary[0].upper()}{command.summary[1:]}.",
-            epilog=f"Example:\n  {command.example}",
+            epilog=_told_examples(command.examples.splitlines()),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -290,6 +300,10 @@ def build_parser() -> argparse.ArgumentParser:
         command.arguments(row)
         row.set_defaults(command=command)
     return parser
+
+
+def _told_examples(lines: list[str]) -> str:
+    return "\n  ".join(["Example:" if len(lines) == 1 else "Examples:", *lines])
 
 
 def _positive(text: str) -> int:

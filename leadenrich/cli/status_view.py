@@ -100,7 +100,8 @@ def _line(seen: Glance | StoreUnavailable, store: Store, *, as_json: bool) -> st
     paused = [name for name, provider in seen.stats.providers.items() if provider.paused]
     paused += ["the queue"] if seen.stats.paused is not None else []
     daemons = len(seen.alive(store.config.queue.lease))
-    said = [*lanes, f"{seen.finished_last_minute} ended in the last minute", f"{daemons} daemons"]
+    here = "1 daemon" if daemons == 1 else f"{daemons} daemons"
+    said = [*lanes, f"{seen.finished_last_minute} ended in the last minute", here]
     return f"{seen.time}  {'; '.join(said)}{'; PAUSED: ' + ', '.join(paused) if paused else ''}"
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from daemon_process import as_toml, new_sandbox, settings_for
+from daemon_process import as_toml, new_sandbox, people, settings_for
 from redis_server import RedisServer
 from shell import Shell
 
@@ -30,13 +31,12 @@ def shell(
     return Shell(path, capsys)
 
 
-@pytest.fixture(scope="package")
-def vendors() -> Iterator[Sandbox]:
-    """The demo's leads, served by a loop of their own: a command has one too. Who orders faults clears them."""
+@contextmanager
+def served(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """By a loop of its own: a command has one too."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    sandbox = new_sandbox(leads=None)
     try:
         asyncio.run_coroutine_threadsafe(sandbox.__aenter__(), loop).result(10)
         yield sandbox
@@ -45,6 +45,26 @@ def vendors() -> Iterator[Sandbox]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@pytest.fixture(scope="package")
+def vendors() -> Iterator[Sandbox]:
+    """The demo's leads. Who orders faults clears them."""
+    with served(new_sandbox(leads=None)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="package")
+def example_vendors() -> Iterator[Sandbox]:
+    """The location that the examples name, with all fields and a contact."""
+    sandbox = new_sandbox()
+    [(_, ours)] = sandbox.ghl.locations.items()
+    fields = [(field.name, field.data_type) for field in ours.fields.values()]
+    sandbox.ghl.locations.clear()
+    sandbox.ghl.add_location("ve9EPM428h8vShlRW1KT", sandbox.location_token, fields=fields)
+    people(sandbox, 1, location="ve9EPM428h8vShlRW1KT")
+    with served(sandbox):
+        yield sandbox
 
 
 @pytest.fixture

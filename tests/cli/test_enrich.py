@@ -12,7 +12,6 @@ from daemon_process import look_ups, writes
 from queue_desk import Desk
 from shell import Shell
 
-from leadenrich.cli.parser import COMMANDS
 from leadenrich.core.job import Lane
 from leadenrich.sandbox.crm import FakeContact
 from leadenrich.sandbox.faults import Fault, Match
@@ -191,7 +190,6 @@ def test_a_location_must_be_one_that_is_configured(connected: Shell) -> None:
     assert told.err.startswith("ghl.locations: no location 'elsewhere' is configured: there are ")
 
 
-def test_the_example_of_its_help_works_without_account_or_redis(connected: Shell) -> None:
+def test_it_works_without_account_or_redis(connected: Shell) -> None:
     connected.config.write_text("")
-    [example] = [command.example for command in COMMANDS if command.name == "enrich"]
-    assert "verdict   QUALIFIED" in connected.done(*example.split()[1:]).out
+    assert "verdict   QUALIFIED" in connected.done("enrich", OWNER, "--sandbox", "--dry-run", "--yes").out

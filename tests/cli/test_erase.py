@@ -11,7 +11,6 @@ from queue_desk import Desk
 from redis_server import running
 from shell import Shell
 
-from leadenrich.cli.parser import COMMANDS
 from leadenrich.sandbox.crm import FakeContact
 from leadenrich.sandbox.server import Sandbox
 from leadenrich.store.audit import Audit
@@ -96,13 +95,10 @@ def test_the_shipped_redis_user_may_erase_and_is_told_what_it_cannot_find(
     assert "    1 job, with its lead" in told
 
 
-def test_the_example_of_its_help_works(shell: Shell) -> None:
-    [example] = [command.example for command in COMMANDS if command.name == "erase"]
-    words = example.split()[1:]
-
+def test_of_several_jobs_it_tells_the_number(shell: Shell) -> None:
     async def two_jobs(desk: Desk) -> None:
         for street in ("1 First St", "2 Second St"):
-            await desk.new(words[1], street)
+            await desk.new("c1", street)
 
     shell.desk(two_jobs)
-    assert shell.done(*words).lines[1] == "      2 jobs, with their leads, timelines and steps"
+    assert shell.done("erase", "c1", "--yes").lines[1] == "      2 jobs, with their leads, timelines and steps"

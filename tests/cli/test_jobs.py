@@ -8,7 +8,6 @@ import pytest
 from queue_desk import Desk
 from shell import Shell
 
-from leadenrich.cli.parser import COMMANDS
 from leadenrich.core.job import Lane, Reason
 from leadenrich.store.audit import Audit
 
@@ -149,10 +148,3 @@ def test_what_cannot_be_meant_is_refused_before_redis_is_asked(words: list[str],
     assert (told.status, told.out) == (2, "")
     assert told.err.startswith(f"leadenrich: jobs {words[0]}: ")
     assert says in told.err
-
-
-def test_the_example_of_its_help_works(shell: Shell) -> None:
-    tired = shell.desk(failed(2))
-    [example] = [command.example for command in COMMANDS if command.name == "jobs"]
-    assert shell.done(*example.split()[1:]).out == "2 run again.\n"
-    assert states(shell) == dict.fromkeys(tired, "QUEUED")

@@ -20,7 +20,6 @@ from queue_desk import Desk
 from redis_server import free_port
 from shell import Shell
 
-from leadenrich.cli.parser import COMMANDS
 from leadenrich.core.job import Lane, Reason
 from leadenrich.store.boots import Boots
 from leadenrich.store.switches import Switches
@@ -116,10 +115,9 @@ def test_without_a_daemon_it_says_so_and_is_1(alone: Shell) -> None:
     assert "no daemon answers at server.host and server.port" in told.out
 
 
-def test_the_example_of_its_help_looks_each_second_and_ends_cleanly(alone: Shell) -> None:
+def test_with_watch_it_looks_each_second_and_ends_cleanly(alone: Shell) -> None:
     """On a pipe; Ctrl-C is its regular end."""
-    [example] = [command.example for command in COMMANDS if command.name == "status"]
-    command = [sys.executable, "-m", *example.split(), "--config", str(alone.config)]
+    command = [sys.executable, "-m", "leadenrich", "status", "--watch", "--config", str(alone.config)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(2)]
