@@ -12,6 +12,7 @@ from daemon_process import people, until
 
 from chaos.costs import runs_of, succeeded, what_it_cost
 from chaos.crash_points import POINTS, matrix
+from chaos.cut_off import netns
 from chaos.figures import Figure, Findings, at_least, at_most, exactly, machine, now, told
 from chaos.harm import KILL_AFTER_S, Crew, keep_it_up, kill_while_it_works, sleep_in_a_job
 from chaos.loris import slow_clients
@@ -21,6 +22,7 @@ from chaos.restarts import restarts
 from chaos.soak import soak
 from chaos.stage import ALWAYS, Stage, stage
 from chaos.storm import storm
+from chaos.topologies import cluster_moves, sentinel
 
 EFFECT_S = 0.05  # what a look-up and a write take once they had their effect
 
@@ -278,6 +280,9 @@ SCENARIOS = {
     "redis-everysec": redis_everysec,
     "poison": poison,
     "stopped-owner": stopped_owner,
+    "netns": netns,
+    "sentinel": sentinel,
+    "cluster": cluster_moves,
     "storm": storm,
     "slow-clients": slow_clients,
     "restarts": restarts,

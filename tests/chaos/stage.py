@@ -40,6 +40,7 @@ class Purchase:
 
     arrived: float
     answered: float | None = None
+    sender: str = ""  # its address
 
     def open_until(self, later: Purchase) -> float:
         """When it was surely written down, or bought again."""
@@ -72,7 +73,7 @@ class Book:
             purchase = None
             if request.path == LOOK_UP:
                 key = read_request(parsed(await request.read())).key
-                purchase = Purchase(time.monotonic())
+                purchase = Purchase(time.monotonic(), sender=request.remote or "")
                 self.purchases.setdefault(key, []).append(purchase)
             answer = await handler(request)
             if purchase is not None and answer.status not in (200, 404):
