@@ -33,6 +33,7 @@ _TLS = (
     ("[SSL", "check the ssl_ options of redis.url"),
 )
 _CURES = (
+    ("protected mode", "give Redis a password, or let it listen on the loopback"),
     ("DB index is out of range", "end redis.url in a database that it has: /0 is always there"),
     ("no password is set", "take the password out of redis.url, or give Redis one"),
     ("without any password configured", "take the password out of redis.url, or give Redis one"),
@@ -42,7 +43,6 @@ _CURES = (
     ("wrong number of arguments for", "take the user out of redis.url: this Redis knows passwords only"),
     *_PERMISSIONS,
     ("unknown command", "Redis 6.2 or newer is needed"),
-    ("protected mode", "give Redis a password, or let it listen on the loopback"),
     *_TLS,
 )
 

@@ -35,6 +35,13 @@ def test_a_refusal_names_its_cure(error: Exception, cure: str) -> None:
     assert cure in what_to_change(error)
 
 
+def test_protected_mode_is_no_matter_of_a_password_of_ours() -> None:
+    said = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set"
+    assert what_to_change(redis_errors.ResponseError(said)).endswith(
+        "give Redis a password, or let it listen on the loopback"
+    )
+
+
 @pytest.mark.parametrize(
     "error",
     [
