@@ -9,7 +9,7 @@ MINUTES ?= 10
 JOBS ?= 2
 
 .PHONY: run test bench scale chaos simulate mutate fuzz described check lint types imports lock runtime-lock audit \
-	binary deb binary-chroot clean
+	binary deb deploy clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
 	@$(BIN)/leadenrich demo
@@ -75,6 +75,9 @@ runtime-lock: $(STAMP)  ## requirements-runtime.lock, out of requirements.lock; 
 	@echo hatchling | $(COMPILE) --constraint requirements.lock --extra uvloop pyproject.toml - -o requirements-runtime.lock
 	@echo hatchling | $(COMPILE) --constraint requirements.lock --extra uvloop --group package pyproject.toml - -o packaging/requirements.lock
 
+deploy: $(STAMP)  ## docs/deploy.md word for word in a Debian made for it, booted where it can be; root, mmdebstrap, systemd-nspawn
+	@PYTHONPATH=tests $(BIN)/python -m deploy
+
 # In an environment of its own, for it is no part of the program. It must reach the network: a green audit that looked
 # nothing up proves nothing, and audit_report.py fails it.
 audit: $(STAMP)  ## known holes of every locked version; the version floors are among `make test`
@@ -99,8 +102,11 @@ binary: $(STAMP) $(BUILDER_STAMP)  ## dist/leadenrich, the program as one file, 
 	@install -D -m 755 $(BUILT)/leadenrich dist/leadenrich
 	@PYTHONPATH=tests $(BIN)/python -m smoke dist/leadenrich --one-file
 
-deb: binary  ## dist/leadenrich_VERSION-REVISION_amd64.deb, which is then tried: lintian, and its whole life in a Debian of its own; REVISION=1
-	@$(BUILDER)/bin/python packaging/build_deb.py --folder $(BUILT)/folder --work build/deb --to dist --revision $(REVISION)
+deb: binary  ## dist/leadenrich_VERSION-REVISION_amd64.deb, which is then tried: lintian, and its life in a Debian without Python; REVISION=1
+	@set -e; package=$$($(BUILDER)/bin/python packaging/build_deb.py --folder $(BUILT)/folder --work build/deb --to dist --revision $(REVISION)); \
+	if command -v lintian >/dev/null; then lintian --allow-root --fail-on error,warning $$package; else echo "skipped: lintian is not installed"; fi; \
+	PYTHONPATH=tests $(BIN)/python -m smoke.debian dist/leadenrich $$package --base build/debian-12; \
+	echo "$$package"
 
 $(BUILDER_STAMP): packaging/requirements.lock
 	@$(BUILD_PYTHON) -c 'import sys, sysconfig; sys.exit(0 if sysconfig.get_config_var("Py_ENABLE_SHARED") else \

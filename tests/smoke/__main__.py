@@ -14,7 +14,8 @@ from smoke.program import Broken, Program
 
 CHECKS: tuple[Callable[[Program], str | Awaitable[str]], ...] = (
     commands.version, commands.licences, commands.configuration, commands.completion, commands.demo,
-    commands.foreground, serving.serve, serving.starts, serving.held_socket,
+    commands.foreground, serving.serve, serving.starts, serving.signalled_twice,
+    serving.held_socket,
 )  # fmt: skip
 
 

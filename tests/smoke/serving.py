@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import statistics
 import time
@@ -118,6 +120,21 @@ def _operate(program: Program, config: Path, job_id: str, contact_id: str) -> No
     ]  # fmt: skip
     for call in calls:
         program.run(*call, "--config", str(config))
+
+
+async def signalled_twice(program: Program) -> str:
+    """As a terminal does it at Ctrl-C, and systemd: each process gets the signal, and the parent hands its own on."""
+    async with _daemon(program) as daemon:
+        await daemon.start()
+        children = [int(pid) for pid in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()]
+        daemon.signal(signal.SIGTERM)
+        await until(lambda: daemon.said("ending"), "the end's begin")
+        for pid in children:
+            os.kill(pid, signal.SIGTERM)
+        status = await daemon.exit_status()
+        if status != 0 or daemon.said("forced"):
+            raise Broken(f"status {status}\n{''.join(daemon.text)[-2000:]}")
+    return f"a SIGTERM to all of its processes ({1 + len(children)}) is one"
 
 
 async def _ended_cleanly(program: Program, daemon: DaemonProcess) -> None:
