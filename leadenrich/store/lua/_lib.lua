@@ -75,11 +75,13 @@ local function wake(marker)
   redis.call("ZADD", marker, 0, "m")
 end
 
--- A job that no longer exists anywhere else: every key of it goes at once.
-local function forget(prefix, id, state)
+-- A job that no longer exists anywhere else goes, told: its keys are put to those that the caller removes.
+local function forget(prefix, id, state, gone)
   local job_key = prefix .. "job:" .. id
   local fields = redis.call("HMGET", job_key, "contact", "location", "lane")
-  redis.call("DEL", job_key, prefix .. "load:" .. id, prefix .. "tl:" .. id, prefix .. "step:" .. id)
+  for _, key in ipairs({ job_key, prefix .. "load:" .. id, prefix .. "tl:" .. id, prefix .. "step:" .. id }) do
+    gone[#gone + 1] = key
+  end
   if fields[3] then
     move(fields[3], state, nil)
     tell("removed", id, fields[1], fields[2], fields[3], "0", "")
@@ -91,8 +93,9 @@ end
 local function retain(prefix, set, keep, state, added)
   local surplus = redis.call("ZCARD", set) - keep
   if surplus > 0 then
-    local oldest = redis.call("ZPOPMIN", set, math.min(surplus, 20 + (added or 1)))
-    for i = 1, #oldest, 2 do forget(prefix, oldest[i], state) end
+    local oldest, gone = redis.call("ZPOPMIN", set, math.min(surplus, 20 + (added or 1))), {}
+    for i = 1, #oldest, 2 do forget(prefix, oldest[i], state, gone) end
+    redis.call("DEL", unpack(gone))
   end
 end
 
