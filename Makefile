@@ -109,8 +109,8 @@ deb: binary  ## dist/leadenrich_VERSION-REVISION_amd64.deb, which is then tried:
 	echo "$$package"
 
 $(BUILDER_STAMP): packaging/requirements.lock
-	@$(BUILD_PYTHON) -c 'import sys, sysconfig; sys.exit(0 if sysconfig.get_config_var("Py_ENABLE_SHARED") else \
-		"make binary needs a Python with a shared libpython: apt-get install python3-venv libpython3.11 (or name another: BUILD_PYTHON=)")'
+	@$(BUILD_PYTHON) -c 'import ctypes, ensurepip, sysconfig; ctypes.CDLL(sysconfig.get_config_var("INSTSONAME"))' 2>/dev/null || { \
+		echo "make binary needs a Python with venv and a shared libpython: apt-get install python3-venv libpython3.11"; exit 1; }
 	@$(BUILD_PYTHON) -m venv $(BUILDER)
 	@$(BUILDER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r packaging/requirements.lock
 	@touch $@
