@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import aiohttp
 import structlog
@@ -26,6 +28,7 @@ from leadenrich.enrich.mapping import compile_mapping
 from leadenrich.sandbox.crm import FakeContact
 from leadenrich.sandbox.events import ContactEvent, contact_event, signed_headers
 from leadenrich.sandbox.server import Sandbox
+from leadenrich.web.connection import Limits
 
 ADMIN = "the-admin-token"
 WEBHOOK_TOKEN = "the-webhook-token"
@@ -333,17 +336,23 @@ class Inside(Talker):
 
 @asynccontextmanager
 async def inside(sandbox: Sandbox, folder: Path, settings: Settings, **options: Any) -> AsyncIterator[Inside]:
-    """A running daemon; `options` are those of ServeOptions. It ends the way SIGTERM ends it."""
+    """A running daemon; `options` are those of ServeOptions. It ends the way SIGTERM ends it, without the quarter of a
+    second in which those who come late find it: nobody does here."""
     path = folder / "config.toml"
     path.write_text(as_toml(settings))
     config = load(path, {}).config
     ready: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
     log = io.StringIO()
-    daemon = asyncio.create_task(
-        serve(config, ServeOptions(signals=False, log_stream=log, **options), on_ready=ready.set_result)
-    )
+    with mock.patch("leadenrich.web.server.Limits", partial(Limits, drain_s=0.01)):
+        daemon = asyncio.create_task(
+            serve(config, ServeOptions(signals=False, log_stream=log, **options), on_ready=ready.set_result)
+        )
+        try:
+            await asyncio.wait([daemon, ready], return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            daemon.cancel()
+            raise
     try:
-        await asyncio.wait([daemon, ready], return_when=asyncio.FIRST_COMPLETED)
         if daemon.done():
             await daemon
         running = await ready
