@@ -40,6 +40,7 @@ class LocationLimits:
         self._provider = provider
         self._now_ms = now_ms
         self._share = share
+        self._is_paced = requests_per_10s > 0
         self.pace = Pace(share * below(requests_per_10s), WINDOW_S, burst=BURST, clock=clock)
         self._paces = (self.pace, *paces)
         self._shutter = Shutter(provider, now_ms=now_ms, clock=clock)
@@ -73,7 +74,7 @@ class LocationLimits:
         elif answer.status == 429:
             self.pace.slow_down()
             until_ms = self._shutter.complain(self._named_s(answer, remaining), answer.told())
-        elif remaining == 0:
+        elif remaining is not None and remaining <= self._for_others(most):
             until_ms = self._shutter.close(_interval_s(answer) or WINDOW_S, f"{self._provider}: no calls left just now")
         else:
             self._shutter.answered()
@@ -82,6 +83,10 @@ class LocationLimits:
             return
         if answer.status == 429:
             raise Throttled(answer.told(), provider=self._provider, until_ms=until_ms)
+
+    def _for_others(self, most: int | None) -> int:
+        """How many calls of the window are not ours. Our pace keeps to its share by itself, where there is one."""
+        return 0 if self._is_paced or not most else int((1 - self._share) * most)
 
     def _named_s(self, answer: Answer, remaining: int | None) -> float | None:
         """What a 429 asks for: with no calls left the rest of the interval, at most; else what it names."""

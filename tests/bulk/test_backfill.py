@@ -19,6 +19,7 @@ from leadenrich.core.contact import Contact
 from leadenrich.core.errors import Throttled, Transient
 from leadenrich.core.lead import PostalAddress
 from leadenrich.providers.ghl_shapes import ContactPage, ListedContact, PageMark
+from leadenrich.sandbox.faults import Fault, Match
 from leadenrich.sandbox.server import Sandbox
 
 HOUSE = PostalAddress("742 Evergreen Ter", "Springfield", "IL", "62704")
@@ -195,6 +196,25 @@ async def test_a_location_is_read_to_its_end_and_each_contact_is_one_job(
         assert await client.llen(f"{prefix}wait:bulk") == len(await client.keys(f"{prefix}job:*")) == 245
         [(_, entry), *_] = await client.xrevrange(f"{prefix}audit", count=1)
     assert (entry[b"action"], entry[b"target"]) == (b"backfill", f"ghl:{sandbox.location_id}".encode())
+
+
+async def test_without_a_limit_of_ours_the_vendors_own_is_heard(
+    backfill, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """`ghl.requests_per_10s = 0`: its headers and its 429 hold us, and half of its window stays for live leads."""
+    async with new_sandbox(ghl_per_10s=8) as sandbox:
+        people(sandbox, 900)
+        window = sandbox.ghl.windows[sandbox.location_id]
+        window.interval_s = 0.4
+        settings = settings_for(sandbox, redis_server.url, queue={"name": tmp_path.name})
+        assert settings["ghl"]["requests_per_10s"] == 0
+        config = tmp_path / "config.toml"
+        config.write_text(as_toml(settings))
+        refused = sandbox.faults.add(Fault("throttle", retry_after=1), times=1, match=Match(path="/contacts/search"))
+        status, told = await backfill(config)
+        assert (status, told["queued"], told["rejected"], refused.fired) == (0, 900, 0, 1)
+        assert told["seconds"] >= 1, "as long as the 429 asked for"
+        assert window.highest <= 5, "the half, and the call whose answer told that it was used"
 
 
 async def test_a_token_that_is_refused_is_told(backfill, redis_server: RedisServer, tmp_path: Path) -> None:
