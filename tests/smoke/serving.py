@@ -22,6 +22,7 @@ from smoke.program import Broken, Program
 
 LISTENS_S_MAX = 1.0
 STARTS = 5
+BUSY = 1.5  # load of the last minute; our own is below 1
 
 
 async def serve(program: Program) -> str:
@@ -43,20 +44,29 @@ async def serve(program: Program) -> str:
 
 
 async def starts(program: Program) -> str:
-    """From the call to the first connection that is taken: what a restart costs."""
+    """From the call to the first connection that is taken: what a restart costs.
+
+    On a machine with other work any start is slow: it is told then, and only its own processor time is judged.
+    """
     taken: list[float] = []
+    used: list[float] = []
     async with _daemon(program) as daemon:
         for _ in range(STARTS):
             begun = time.monotonic()
             await daemon.spawn()
             await until(lambda: _listens(daemon) or not daemon.running, "listening")
             taken.append(time.monotonic() - begun)
+            used.append(sum(_processor_s(pid) for pid in _processes(daemon)))
             await until(lambda: daemon.said("ready") or not daemon.running, "ready")
             await _ended_cleanly(program, daemon)
-    if min(taken) > LISTENS_S_MAX:  # the machine's other work may slow a start, never all of them
-        raise Broken(f"{min(taken):.2f} s at best, more than {LISTENS_S_MAX}")
-    spread = f"median of {STARTS}; {min(taken):.2f} to {max(taken):.2f}"
-    return f"{statistics.median(taken):.2f} s to listening ({spread}), at most {LISTENS_S_MAX}"
+    busy = os.getloadavg()[0] > BUSY
+    told = (
+        f"{statistics.median(taken):.2f} s to listening (median of {STARTS}; {min(taken):.2f} to {max(taken):.2f}), "
+        f"{statistics.median(used):.2f} s of it at work; at most {LISTENS_S_MAX}"
+    )
+    if min(used) > LISTENS_S_MAX or (min(taken) > LISTENS_S_MAX and not busy):
+        raise Broken(told)
+    return f"{told}{', not judged: the machine has other work' if busy else ''}"
 
 
 async def held_socket(program: Program) -> str:
@@ -102,6 +112,18 @@ def _listens(daemon: DaemonProcess) -> bool:
         return link.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _processes(daemon: DaemonProcess) -> list[int]:
+    """The daemon's, and the child's where the one file has one."""
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text()
+    return [daemon.pid, *map(int, children.split())]
+
+
+def _processor_s(pid: int) -> float:
+    """Processor time so far, user's and system's. Source: proc(5)."""
+    after_the_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_the_name[11]) + int(after_the_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def _found(daemon: DaemonProcess, path: str) -> None:
     async with daemon.session.get(daemon.url + path, headers={"Authorization": f"Bearer {ADMIN}"}) as answer:
         body = await answer.read()
@@ -126,7 +148,7 @@ async def signalled_twice(program: Program) -> str:
     """As a terminal does it at Ctrl-C, and systemd: each process gets the signal, and the parent hands its own on."""
     async with _daemon(program) as daemon:
         await daemon.start()
-        children = [int(pid) for pid in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()]
+        _, *children = _processes(daemon)
         daemon.signal(signal.SIGTERM)
         await until(lambda: daemon.said("ending"), "the end's begin")
         for pid in children:
