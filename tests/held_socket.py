@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import sys
 from pathlib import Path
@@ -58,6 +59,10 @@ class NotifySocket:
                 self.heard += lines
                 if word in lines:
                     return
+
+    def waiting(self) -> bool:
+        """Whether something is said and not heard yet."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
         self._socket.close()
