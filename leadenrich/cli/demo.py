@@ -55,7 +55,7 @@ class QuietLog(io.StringIO):
 
 async def _demo(count: int, *, once: bool) -> int:
     quiet = QuietLog()
-    async with sandboxed(_config(free_port=once)) as (config, sandbox):
+    async with sandboxed(_config(free_port=once), leads=count) as (config, sandbox):
         ready: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
         options = ServeOptions(log_stream=quiet)
         daemon = asyncio.create_task(serve(config, options, on_ready=ready.set_result))

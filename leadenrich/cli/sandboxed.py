@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from leadenrich.cli.configuration import mapping_of
 from leadenrich.config import Config, LocationSettings, Secret
-from leadenrich.sandbox.leads import demo_leads
+from leadenrich.sandbox.leads import LEAD_KINDS, demo_leads
 from leadenrich.sandbox.server import Sandbox
 
 TOKEN: Final = "demo"  # noqa: S105 no secret: of the fakes' workflow webhooks, where the configuration has none
@@ -18,10 +18,13 @@ _SHOWN_LEADS: Final = (0, 1, 4)  # of the demo's: one that qualifies, one that d
 
 
 @asynccontextmanager
-async def sandboxed(config: Config) -> AsyncIterator[tuple[Config, Sandbox]]:
-    """Start the fake vendors; the configuration calls only them, with their key and token, until the end."""
+async def sandboxed(config: Config, *, leads: int = 0) -> AsyncIterator[tuple[Config, Sandbox]]:
+    """Start the fake vendors; the configuration calls only them, with their key and token, until the end.
+
+    `leads` is how many of the demo's leads they must know; one of each kind they always do.
+    """
     fields = [(entry.name, entry.data_type) for entry in mapping_of(config).entries if entry.enabled]
-    async with Sandbox(custom_fields=fields) as sandbox:
+    async with Sandbox(custom_fields=fields, leads=demo_leads(max(leads, LEAD_KINDS))) as sandbox:
         yield turned_to(config, sandbox), sandbox
 
 
