@@ -8,6 +8,7 @@ repeated. Only what surely never left us, because no connection opened, is tried
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -191,6 +192,17 @@ class HttpClient:
             body = await _read(response)
             return Answer(request.provider, response.status, response.headers, body, request.secrets)
 
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """One that gives up what the vendor's host has not acknowledged within a call's time.
+
+        Else the kernel sends it again for minutes, even when it is closed: after a cut a look-up would be bought, and
+        a field written, long after another daemon took the lead over.
+        """
+        family, kind, protocol, _, _ = address
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._timeout_s * 1000))
+        return found
+
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -198,6 +210,7 @@ class HttpClient:
                 connector=aiohttp.TCPConnector(
                     limit=0,
                     keepalive_timeout=IDLE_S,
+                    socket_factory=self._socket,
                     resolver=GuardedResolver(allow_private=self._allow_private),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,11 +1,15 @@
 """What leaves us, counted on a raw socket, and what each way of failing means."""
 
 import asyncio
+import contextlib
 import datetime
 import gzip
 import ipaddress
+import os
+import socket
 import ssl
 import time
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -55,6 +59,24 @@ async def test_connections_are_reused(wire, connect):
     for _ in range(5):
         await client.call(a_request())
     assert (len(wire.seen), wire.connections) == (5, 1)
+
+
+async def test_what_the_vendors_host_does_not_acknowledge_is_given_up_with_the_call(wire, connect):
+    """After a cut the kernel would send it for minutes, long after another daemon took the lead over."""
+    await connect(wire.url, timeout_s=2.5).call(a_request())
+    assert user_timeouts_ms(int(wire.url.rpartition(":")[2])) == [2500]
+
+
+def user_timeouts_ms(port):
+    """Of this process' connections to that port."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.readlink().name.startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as copy:
+                    if copy.family == socket.AF_INET and copy.getpeername()[1] == port:
+                        found.append(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    return found
 
 
 @pytest.mark.parametrize("method", METHODS)
