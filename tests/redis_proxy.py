@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ class RedisProxy:
         self._host, self._port = address.hostname or "", address.port or 0
         self._way = Way.STRAIGHT
         self.late_s = 0.3
+        self.rewrite: Callable[[bytes], bytes] = lambda answer: answer  # to as many bytes
         self.accepted = 0
         self.harmed = 0
         self._links: set[asyncio.Task[None]] = set()
@@ -114,7 +115,7 @@ class RedisProxy:
                 if self._way is Way.LATE:
                     self.harmed += 1
                     await asyncio.sleep(self.late_s)
-                await self._pass_on(data, writer)
+                await self._pass_on(self.rewrite(data), writer)
 
     async def _pass_on(self, data: bytes, writer: asyncio.StreamWriter) -> None:
         size = TRICKLE_BYTES if self._way is Way.TRICKLE else len(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from aiohttp import web
 from daemon_process import as_toml, new_sandbox, settings_for
 from fake_slack import taking_alerts
+from redis_proxy import proxy_to
 from redis_server import RedisServer, free_port, running
 
 from leadenrich.cli.doctor import run
@@ -133,6 +135,20 @@ async def test_no_append_only_file(allowed: bool, verdict: str, config_of: Any, 
     assert "Redis appendfsync" not in found  # it says nothing without the file
     assert found["Redis maxmemory-policy"].verdict == "warning"
     assert "noeviction" in found["Redis maxmemory-policy"].todo
+
+
+async def test_a_redis_that_is_too_old(config_of: Any, safe_redis: RedisServer) -> None:
+    """Nobody has one to try it on: the proxy in between lets this one tell another version."""
+
+    def older(answer: bytes) -> bytes:
+        return re.sub(rb"(?<=redis_version:)[\d.]+", lambda found: b"6.0.".ljust(len(found[0]), b"9"), answer)
+
+    async with proxy_to(safe_redis.url) as proxy:
+        proxy.rewrite = older
+        finding = (await told(config_of(proxy.url)))["Redis version"]
+    assert finding.verdict == "problem"
+    assert finding.found.startswith("Redis 6.0.9")
+    assert finding.todo == "6.2 or newer is needed"
 
 
 async def test_a_redis_that_is_nearly_full(config_of: Any, safe_redis: RedisServer) -> None:

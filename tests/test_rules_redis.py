@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 from daemon_process import Inside, as_toml, inside, new_sandbox, people, settings_for, until
+from redis import Redis
 from redis_server import RedisServer, running
 
 from leadenrich.config import RedisSettings, load
@@ -98,6 +99,54 @@ def test_every_command_of_the_scripts_is_that_user_s() -> None:
     [line] = re.findall(r"^user leadenrich .*$", ACL.read_text("utf-8"), re.MULTILINE)
     assert len(used) > 20
     assert not sorted(name for name in used if f"+{name.lower()}" not in line.split())
+
+
+def test_every_command_of_the_store_is_that_user_s() -> None:
+    """SCAN is told where it is missing; the rest of a Cluster's is named in the file's head."""
+    text = "\n".join(path.read_text("utf-8") for path in (ROOT / "leadenrich" / "store").glob("*.py"))
+    sent = re.findall(r'(?:execute|execute_command|block|ask|run)\(\s*"([A-Z]+)"(?:, "([A-Z]+)")?', text)
+    used = {"|".join(filter(None, words)) for words in sent} - {"XREAD|COUNT"} | {"XREAD"}
+    used |= {name.upper() for name in re.findall(r"pipeline\.(\w+)\(", text)} - {"EXECUTE", "RESET"}
+    acl = ACL.read_text("utf-8")
+    [line] = re.findall(r"^user leadenrich .*$", acl, re.MULTILINE)
+    allowed = {word.removeprefix("+").upper() for word in line.split() if word.startswith("+")}
+    assert len(used) > 30
+    assert used - allowed == {"SCAN", "ASKING", "CLUSTER|SLOTS"}
+    assert {"+asking", "+cluster|slots"} <= set(re.findall(r"\+[a-z|]+", acl))
+
+
+@pytest.mark.parametrize("missing", ["+evalsha", "+lpop"])
+async def test_a_missing_permission_is_told_with_the_way_out_and_ends_nobody(
+    missing: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """At the door, or inside of a script: the sender comes again, /readyz says what to change, and then it goes on."""
+    users = ACL.read_text("utf-8").replace("CHANGE-ME", PASSWORD).replace(f" {missing} ", " ")
+    (tmp_path / "acl.conf").write_text(f"{users}\nuser admin on >{PASSWORD} ~* +@all\n")
+    with another(tmp_path / "redis", "--include", str(tmp_path / "acl.conf")) as server:
+        url = server.url.replace("//", f"//leadenrich:{PASSWORD}@")
+        async with inside(sandbox, tmp_path, settings_for(sandbox, url)) as daemon:
+            [contact] = people(sandbox, 1)
+            event = contact_event("ContactCreate", contact)
+            status, answer = await daemon.hook(event)
+            assert status == (429 if missing == "+evalsha" else 202)
+
+            async def told() -> bool:
+                status, report = await daemon.get("/readyz")
+                return status == 503 and "systemd/redis-leadenrich-acl.conf" in str(report["worker"]["problems"])
+
+            await until(told, "what to change, on /readyz")
+            assert "systemd/redis-leadenrich-acl.conf" in str(daemon.said("redis_refuses"))
+            allow(server, missing)
+            status, answer = await daemon.hook(event)
+            assert status in (200, 202)
+            [job] = await daemon.ended([answer["job_id"]])
+            assert job["state"] == "SUCCEEDED"
+
+
+def allow(server: RedisServer, command: str) -> None:
+    """As an administrator would; the daemon's own user may not."""
+    with Redis(port=server.port, username="admin", password=PASSWORD) as admin:
+        admin.execute_command("ACL SETUSER", "leadenrich", command)
 
 
 async def test_the_doctor_can_tell_everything_as_that_user(locked: str, sandbox: Sandbox, tmp_path: Path) -> None:
