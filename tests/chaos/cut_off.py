@@ -31,7 +31,8 @@ from leadenrich.store.views import JobView
 
 NAME, TITLE = "netns", "One of three machines is cut off and comes back"
 HUB = "127.77.0.1"
-LEASE_S = 2.0
+LEASE_S = 3.0
+CALL_S = 2.0  # shorter than a lease, as by default: what lies in a dead wire is given up before another takes over
 
 
 async def netns(order: Order) -> Findings:
@@ -58,15 +59,16 @@ def why_not() -> str:
 
 async def cut_off(order: Order) -> Findings:
     """Each cut is longer than a lease, so that what the one had in hand goes on elsewhere, and then it comes back."""
-    cuts, began = (2 if order.quick else 12), time.monotonic()
+    cuts, began = (2 if order.quick else 10), time.monotonic()
     rng, redis_folder = random.Random(order.seed), order.folder / "redis"
     redis_folder.mkdir(parents=True)
     names = [f"le-{os.getpid()}-{number}" for number in (1, 2, 3)]
     with wires(names), running(redis_folder, *ALWAYS, "--bind", "127.0.0.1", HUB, "--protected-mode", "no") as redis:
         redis.url = f"redis://{HUB}:{redis.port}/0"
         async with stage_on(
-            redis, order.folder, after_s=0.05, seed=order.seed, vendors_at=HUB, queue={"lease": LEASE_S}
-        ) as scene:
+            redis, order.folder, after_s=0.05, seed=order.seed, vendors_at=HUB, queue={"lease": LEASE_S},
+            realestateapi={"timeout": CALL_S}, ghl={"timeout": CALL_S},
+        ) as scene:  # fmt: skip
             fleet = [plugged_in(scene, name, number) for number, name in enumerate(names, 2)]
             await asyncio.gather(*(daemon.start() for daemon in fleet))
             in_flight, on_again = 0, []
@@ -81,13 +83,13 @@ async def cut_off(order: Order) -> Findings:
             await scene.all_done(within_s=120)
             found = await scene.jobs()
             late = came_late(scene, found, fleet)
-            unjustified = set(scene.book.unjustified(scene.kills, found.values())) - late
+            unjustified = scene.book.unjustified(scene.kills, found.values())
             figures = (
                 told("cuts of a lease and a half to four", cuts),
                 told("leads, answers 429 or none, sent again", f"{len(found)}, {scene.refusals}"),
                 told("jobs in hand at the cuts", in_flight),
                 *what_it_cost(scene, found),
-                told("look-ups that lay in a dead wire and reached the vendor when it came back", len(late)),
+                exactly("look-ups that reached the vendor from who had lost the lead", len(late), 0),
                 exactly("unjustified look-ups", len(unjustified), 0),
                 at_most("bought twice", scene.book.bought_again(), in_flight, because="jobs in hand at the cuts"),
                 told("worst runs of one job", max(runs_of(job) for job in found.values() if job)),
@@ -106,7 +108,7 @@ def plugged_in(scene: Stage, name: str, number: int) -> DaemonProcess:
 async def cut(scene: Stage, victim: DaemonProcess, seconds: float) -> int:
     """Its wire is dead for so long, and nobody is told; how many jobs it had in hand.
 
-    A look-up on its way at either moment may reach the vendor without an answer coming through, as at a kill.
+    A look-up on its way at that moment may have reached the vendor without an answer coming through, as at a kill.
     """
     name = victim.path.parent.name
     in_hand = await scene.in_flight(victim)

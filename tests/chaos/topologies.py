@@ -35,6 +35,7 @@ from chaos.stage import ALWAYS, KEYS, Reached, Stage, stage_on
 DOWN_AFTER_MS = (
     5000  # what Sentinel's own example file sets is 30,000; with less a busy machine is taken for a dead one
 )
+LEASE_S = 15.0  # longer than a failover: else what is in hand is taken for its owner's death at each
 BACK_S = 15.0
 
 
@@ -101,7 +102,9 @@ async def sentinel(order: Order) -> Findings:
     rng = random.Random(order.seed)
     (order.folder / "redis").mkdir(parents=True)
     with trio(order.folder / "redis") as group:
-        async with stage_on(Reached(group.url), order.folder, after_s=0.05, seed=order.seed) as scene:
+        async with stage_on(
+            Reached(group.url), order.folder, after_s=0.05, seed=order.seed, queue={"lease": LEASE_S}
+        ) as scene:
             pair = [scene.daemon("worker-1"), scene.daemon("worker-2")]
             await asyncio.gather(*(daemon.start() for daemon in pair))
             replicated: set[str] = set()
@@ -137,7 +140,10 @@ async def sentinel(order: Order) -> Findings:
                 at_most("master killed to leads ended again", max(worked), BACK_S, unit=" s"),
                 alive(scene),
             )  # fmt: skip
-    note = f"`down-after-milliseconds` is {DOWN_AFTER_MS}, `min-replicas-to-write` 1, `appendfsync always`."
+    note = (
+        f"`down-after-milliseconds` is {DOWN_AFTER_MS}, `min-replicas-to-write` 1, `appendfsync always`, "
+        f"`queue.lease` {LEASE_S:g}."
+    )
     return findings("sentinel", "The master dies behind its Sentinels", order, began, figures, note=note)
 
 
