@@ -1,4 +1,4 @@
-"""The sign of life to systemd proves the claim loop: while a claim does not come back there is none, and systemd acts."""
+"""The sign of life to systemd proves the claim loop: while a claim does not come back there is none."""
 
 from __future__ import annotations
 
