@@ -22,8 +22,8 @@ from leadenrich.store.connection import open_redis
 
 HOUR = 3600
 JUMPS = (HOUR, 0, -HOUR, HOUR, -HOUR, 0)
-LEASE_S = 2.0
-LOOK_UP_S = 2.5  # longer than a lease: it must be held by beats
+LEASE_S = 1.5
+LOOK_UP_S = 1.9  # longer than a lease: it must be held by beats
 LEADS = 10
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="the clock's shift is compiled, and no C compiler is here")
