@@ -50,7 +50,15 @@ def test_the_version_in_both_spellings(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["nonsense"], ["check", "--nonsense"], ["serve", "--only", "half"], ["check", "--conf", "x"]]
+    "argv",
+    [
+        [],
+        ["nonsense"],
+        ["check", "--nonsense"],
+        ["serve", "--only", "half"],
+        ["check", "--conf", "x"],
+        ["jobs", "list", "--limit", "abc"],
+    ],
 )
 def test_wrong_usage_is_2_and_told_on_stderr(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(*argv) == 2

@@ -62,11 +62,12 @@ class Row:
 
 def examine(path: Path, *, encoding: str | None = None, delimiter: str | None = None) -> CsvFile:
     """Reads the file through once; what is not told is found out. Raises: BadFile."""
+    told = encoding
     try:
         if not path.is_file():
             raise BadFile(f"{path} is not a file" if path.exists() else f"{path} does not exist")
         with path.open("rb") as raw:
-            size, digest, encoding = _read_through(raw, encoding)
+            size, digest, encoding = _read_through(raw, told)
         first = {sign: _first_row(path, encoding, sign) for sign in delimiter or DELIMITERS}
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror}") from error
@@ -75,6 +76,10 @@ def examine(path: Path, *, encoding: str | None = None, delimiter: str | None = 
     delimiter, header = max(first.items(), key=lambda it: len(it[1].cells))
     if header.fault:
         raise BadFile(f"{path} line {header.line}: {header.fault}; the first row must name the columns")
+    if told and _NOT_DECODED.search("".join(header.cells)):
+        raise BadFile(
+            f"{path} line {header.line}: is not {told}: name another --encoding, or none to have it found out"
+        )
     return CsvFile(path, size, digest, encoding, delimiter, tuple(clean(cell) for cell in header.cells))
 
 

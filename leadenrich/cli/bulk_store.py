@@ -15,9 +15,9 @@ from rich.console import Console
 from leadenrich.bulk.tally import EXAMPLES, Tally
 from leadenrich.cli.configuration import refuse
 from leadenrich.cli.loop import run_loop
-from leadenrich.cli.status import DONE, FAILED, NO_REDIS
-from leadenrich.cli.store_access import whoever
-from leadenrich.config import Config, Fault, LogSettings, secret_values, without_password
+from leadenrich.cli.status import DONE, FAILED
+from leadenrich.cli.store_access import no_redis, whoever
+from leadenrich.config import Config, Fault, LogSettings, secret_values
 from leadenrich.store.audit import Action, Audit
 from leadenrich.store.connection import Connection, open_redis
 from leadenrich.store.errors import StoreRefused, StoreUnavailable
@@ -55,8 +55,7 @@ def with_queue(config: Config, act: Callable[[BulkStore], Awaitable[int]]) -> in
     try:
         return run_loop(_with_queue(config, act))
     except (StoreUnavailable, StoreRefused) as error:
-        print(f"leadenrich: {error} (redis.url is {without_password(config.redis.url)})", file=sys.stderr)
-        return NO_REDIS
+        return no_redis(error, config)
 
 
 async def _with_queue(config: Config, act: Callable[[BulkStore], Awaitable[int]]) -> int:

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     config = usable(args).config
     location_id = location_of(config, args.location)
     try:
+        _check_words(args)
         file = examine(args.file, encoding=args.encoding, delimiter=args.delimiter)
         columns = match_columns(file.header, dict(args.map))
         if not location_id and "location_id" not in columns.places:
@@ -59,6 +60,17 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, UnicodeError) as error:
         print(f"leadenrich: {error}. {GO_ON}", file=sys.stderr)
         return FAILED
+
+
+def _check_words(args: argparse.Namespace) -> None:
+    """Raises: BadColumns, BadFile."""
+    members = [member for member, _ in args.map]
+    if twice := next((member for member in members if members.count(member) > 1), None):
+        raise BadColumns(f"--map {twice} is told twice: a member is one column")
+    if args.rejected and not args.rejected.parent.is_dir():
+        raise BadFile(f"--rejected: there is no folder {args.rejected.parent}: make it, or name another place")
+    if args.rejected and args.rejected.exists() and args.file.exists() and args.rejected.samefile(args.file):
+        raise BadFile("--rejected is the file that is imported: name another one")
 
 
 def _import(config: Config, file: CsvFile, reader: LeadReader, args: argparse.Namespace) -> int:

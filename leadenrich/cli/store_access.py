@@ -56,8 +56,16 @@ def with_store(args: argparse.Namespace, act: Callable[[Store], Awaitable[int]])
     try:
         return run_loop(run())
     except (StoreUnavailable, StoreRefused) as error:
-        print(f"leadenrich: {error} (redis.url is {without_password(config.redis.url)})", file=sys.stderr)
-        return NO_REDIS
+        return no_redis(error, config)
+
+
+def no_redis(error: StoreUnavailable | StoreRefused, config: Config) -> int:
+    """Says what keeps us from Redis and where that was looked for; the status to exit with."""
+    told = f"leadenrich: {error} (redis.url is {without_password(config.redis.url)})"
+    if error.__cause__ is not None and Connection.may_have_run(error.__cause__):  # else the error itself names the cure
+        told += ": start Redis, or put its address into redis.url"
+    print(told, file=sys.stderr)
+    return NO_REDIS
 
 
 @asynccontextmanager

@@ -148,21 +148,30 @@ def test_with_several_locations_the_row_or_the_caller_names_one(leadenrich, lead
         (["leads.csv", "--map", "street=City"], "a lead has no street"),
         (["leads.csv", "--map", "contact_id=Key"], "there is no column 'Key'"),
         (["leads.csv", "--map", "contact_id"], "MEMBER=COLUMN"),
+        (["leads.csv", "--map", "city=City", "--map", "city=State"], "--map city is told twice"),
+        (["leads.csv", "--rejected", "nowhere/rows.csv"], "there is no folder nowhere"),
+        (["leads.csv", "--rejected", "./leads.csv"], "--rejected is the file that is imported"),
+        (["latin.csv", "--encoding", "utf-8"], "line 1: is not utf-8: name another --encoding"),
         (["leads.csv", "--encoding", "base64"], "an encoding that Python knows"),
         (["leads.csv", "--delimiter", "::"], "one sign, or the word tab"),
     ],
 )
 def test_what_cannot_be_understood_is_wrong_usage(leadenrich, leads_csv, monkeypatch, capsys, words, says) -> None:
-    monkeypatch.chdir(leads_csv(row(1)).parent)
+    path = leads_csv(row(1))
+    monkeypatch.chdir(path.parent)
+    (path.parent / "latin.csv").write_bytes("Contact Id,Stra\xdfe\n".encode("latin-1"))
+    before = path.read_bytes()
     assert leadenrich("import", *words) == 2
     assert says in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 def test_without_redis_it_says_where_it_looked(leadenrich, leads_csv, tmp_path, capsys) -> None:
     config = tmp_path / "away.toml"
     config.write_text(configuration("redis://127.0.0.1:1/0", "q").replace("[queue]", "connect_timeout = 0.1\n[queue]"))
     assert leadenrich("import", leads_csv(row(1)), config=config) == 69
-    assert "127.0.0.1:1" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.endswith("(redis.url is redis://127.0.0.1:1/0): start Redis, or put its address into redis.url\n")
 
 
 def test_who_imported_what_is_in_the_audit_log(leadenrich, leads_csv, kept) -> None:
