@@ -15,7 +15,7 @@ from leadenrich.core.job import TERMINAL, Event, JobState
 from leadenrich.web.access import Session
 from leadenrich.web.frame import act_form, cell, folded, framed, moment, refreshing, row, row_head, state_of, table
 from leadenrich.web.shown import EntryShown, JobShown, StepShown
-from leadenrich.web.story import bought, came_by, headline, told, took
+from leadenrich.web.story import bought, came_by, headline, rule_in_words, told, took
 from leadenrich.web.written_section import written_section
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _rule(asked: Asked, fired: Sequence[str]) -> str:
     return row(
         row_head(escape(asked.rule.code)),
         cell(says, f"{kind} says"),
-        cell(escape(_words(asked.rule.sentence())) + seen),
+        cell(escape(rule_in_words(asked.rule.sentence())) + seen),
     )
 
 
@@ -246,13 +246,7 @@ def _rules_by_code(lead: LeadShown) -> tuple[list[str], list[str]]:
 
 def _by_code(code: str, says: str, sentence: str) -> str:
     kind = "bad-text" if says == "fired" else ""
-    return row(row_head(escape(code)), cell(says, f"{kind} says"), cell(escape(_words(sentence))))
-
-
-def _words(sentence: str) -> str:
-    """Without the code in front, which stands in a column of its own."""
-    code, space, rest = sentence.partition(" ")
-    return rest if space and code.isupper() else sentence
+    return row(row_head(escape(code)), cell(says, f"{kind} says"), cell(escape(rule_in_words(sentence))))
 
 
 def _payload(payload: str, visitor: Session) -> str:

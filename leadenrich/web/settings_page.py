@@ -12,6 +12,7 @@ from leadenrich.config import Row
 from leadenrich.web.access import Session
 from leadenrich.web.frame import cell, csrf_field, framed, row, row_head, table
 from leadenrich.web.in_force import InForce
+from leadenrich.web.story import rule_in_words
 
 if TYPE_CHECKING:
     from leadenrich.enrich.hindsight import Hindsight
@@ -80,7 +81,7 @@ def _field(entry: FieldEntry) -> str:
 
 def _rules(name: str, rules: Sequence[Rule]) -> str:
     """The sentences without their codes, which stand in a column of their own."""
-    rows = (row(row_head(escape(it.code)), cell(escape(it.sentence().removeprefix(f"{it.code} ")))) for it in rules)
+    rows = (row(row_head(escape(it.code)), cell(escape(rule_in_words(it.sentence())))) for it in rules)
     return table(name, ("Rule", "In words"), "".join(rows), "wide")
 
 

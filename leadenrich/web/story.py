@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -30,6 +31,7 @@ _DOORS: Final = {
     "backfill": "by a backfill",
 }
 _SAID_ALL: Final = (Reason.MISSING_ADDRESS, Reason.PROPERTY_NOT_FOUND)  # their error says the same again
+_RULE: Final = re.compile(r"[A-Z0-9_]+ \((.)([^)]*)\): (.*)", re.DOTALL)
 _HANDED_BACK: Final = {
     "shutdown": "handed back, the daemon ended",
     "provider_paused": "handed back, a provider is paused",
@@ -76,6 +78,12 @@ def told(entry: EntryShown) -> str:
         case Event.THROTTLED:
             return "a provider's limit" + (f", waits until {clock(entry.until)}" if entry.until else "")
     return entry.why or entry.note
+
+
+def rule_in_words(sentence: str) -> str:
+    """A rule's sentence beside its code: `LOW_EQUITY (disqualifies): when …` as `Disqualifies when …`."""
+    found = _RULE.fullmatch(sentence)
+    return f"{found[1].upper()}{found[2]} {found[3]}" if found else sentence
 
 
 def clock(moment: str | None) -> str:

@@ -68,7 +68,7 @@ async def tried(web: Web, rules: str, job: str = "") -> str:
 async def test_the_settings_are_told_in_words_with_their_sources_and_no_secret(web: Web, cache: Cache) -> None:
     _, page = await web.call("GET", "/settings")
     assert "LOW_EQUITY" in page
-    assert "(disqualifies): when" in page
+    assert "Disqualifies when" in page
     assert "environment LEADENRICH_SERVER__ADMIN_TOKEN" in page
     assert "********" in page
     assert SECRET not in page

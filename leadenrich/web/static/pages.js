@@ -59,7 +59,7 @@
         x: {range: () => [told.starts[0], told.starts.at(-1) + told.step]},
         y: {range: (_, least, most) => [0, Math.max(4, most * 1.1)]},
       },
-      axes: [{...axis, values: (_, moments) => moments.map(clock)}, {...axis, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]}],
+      axes: [{...axis, size: 30, values: (_, moments) => moments.map(clock)}, {...axis, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]}],
       series: [{}, ...layers],
     }, stacked(told), place);
   };
