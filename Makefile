@@ -8,7 +8,7 @@ SEEDS ?= 1000
 MINUTES ?= 10
 JOBS ?= 2
 
-.PHONY: run test bench scale chaos simulate mutate fuzz described check lint types imports lock runtime-lock audit \
+.PHONY: run test bench scale chaos simulate mutate fuzz described pictures check lint types imports lock runtime-lock audit \
 	binary deb deploy clean
 
 run: $(STAMP)  ## leadenrich demo: sandbox vendors, 25 leads, then the daemon stays up
@@ -39,6 +39,9 @@ fuzz: $(STAMP)  ## SECONDS=60 a parser: looks for bytes it cannot bear, and keep
 	@test -d $(VENV)/fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--only-binary :all: --target $(VENV)/fuzz 'atheris==3.0.0' || true
 	@PYTHONPATH=tests:$(VENV)/fuzz $(BIN)/python -m fuzz --seen $(VENV)/fuzz/seen --seconds $(or $(SECONDS),60) $(if $(ONLY),--only $(ONLY))
+
+pictures: $(STAMP)  ## docs/pictures again, of the demo in Chromium: a minute
+	@PYTHONPATH=tests $(BIN)/python -m browser.pictures
 
 check: $(STAMP) lint types imports test
 
@@ -105,7 +108,7 @@ binary: $(STAMP) $(BUILDER_STAMP)  ## dist/leadenrich, the program as one file, 
 deb: binary  ## dist/leadenrich_VERSION-REVISION_amd64.deb, which is then tried: lintian, and its life in a Debian without Python; REVISION=1
 	@set -e; package=$$($(BUILDER)/bin/python packaging/build_deb.py --folder $(BUILT)/folder --work build/deb --to dist --revision $(REVISION)); \
 	if command -v lintian >/dev/null; then lintian --allow-root --fail-on error,warning $$package; else echo "skipped: lintian is not installed"; fi; \
-	PYTHONPATH=tests $(BIN)/python -m smoke.debian dist/leadenrich $$package --base build/debian-12; \
+	PYTHONPATH=tests $(BIN)/python -m smoke.debian dist/leadenrich $$package --base build/debian-12.tar; \
 	echo "$$package"
 
 $(BUILDER_STAMP): packaging/requirements.lock
