@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from smoke.machine import Machine, NotHere, base, missing, until
+from deploy.debian import CannotBoot
+
+from smoke.machine import Machine, missing, unpack, until
 from smoke.program import Broken
 
 CONFIG = "/etc/leadenrich/config.toml"
@@ -221,7 +223,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("one_file", type=Path)
     parser.add_argument("package", type=Path)
-    parser.add_argument("--base", type=Path, required=True, help="where the minimal Debian is kept")
+    parser.add_argument("--base", type=Path, required=True, help="the archive of the minimal Debian")
     args = parser.parse_args()
     if why := missing():
         print(f"skipped: {why}")
@@ -232,8 +234,8 @@ def main() -> int:
             for step, told in _steps(args, Path(folder)):
                 print(f"ok  {step}: {told}", flush=True)
                 done += 1
-        except NotHere as error:
-            print(f"skipped: {error}")
+        except CannotBoot as error:
+            print(f"skipped, nothing can be booted here: {error}")
             return 0
         except Broken as error:
             print(f"FAILED  {error}")
@@ -242,9 +244,9 @@ def main() -> int:
 
 
 def _steps(args: argparse.Namespace, work: Path) -> Iterator[tuple[str, str]]:
-    """Each step's name and what it saw. Raises: NotHere, Broken."""
+    """Each step's name and what it saw. Raises: CannotBoot, Broken."""
     root = work / "root"
-    subprocess.run(["cp", "--archive", str(base(args.base)), str(root)], check=True)
+    unpack(args.base, root)
     machine = Machine(root)
     life = Life(machine, args.one_file, args.package, work)
     yield "runs_as_one_file", life.runs_as_one_file()

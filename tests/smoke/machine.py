@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import shutil
@@ -14,11 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from deploy.debian import booted
+
 from smoke.program import Broken
 
 # What the package asks for, and a Redis; nothing of it brings Python.
-PACKAGES = ("ca-certificates", "dbus", "procps", "redis-server", "systemd")
-TOOLS = ("debootstrap", "systemd-nspawn", "nsenter", "ip")
+PACKAGES = ("ca-certificates", "dbus", "procps", "redis-server", "systemd-sysv")
+TOOLS = ("mmdebstrap", "nsenter", "ip")
 
 # Runs in the container's network, with the Python outside: it has no program that speaks HTTP.
 _CALL = """
@@ -34,35 +35,37 @@ print(json.dumps([answer.status, answer.read().decode()]))
 """
 
 
-class NotHere(Exception):
-    """This machine cannot make one, whatever was built; the message says why."""
-
-
 def missing() -> str | None:
     """Why there can be none here."""
     if os.geteuid() != 0:
         return "only root can make a Debian of its own"
     if tools := [name for name in TOOLS if shutil.which(name) is None]:
-        return f"not installed: {', '.join(tools)} (apt-get install debootstrap systemd-container iproute2)"
+        return f"not installed: {', '.join(tools)} (apt-get install mmdebstrap iproute2)"
     return None
 
 
-def base(folder: Path) -> Path:
-    """The files of a minimal Debian 12, fetched once.
+def unpack(archive: Path, root: Path) -> None:
+    """A fresh minimal Debian 12 at `root`, out of an archive that is fetched once.
 
-    Raises: NotHere, where no Debian is to be had; Broken, where there is Python in it.
+    Raises: Broken, where there is Python in it.
     """
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
-        if done.returncode:
-            raise NotHere(f"debootstrap: {done.stdout[-1000:]}{done.stderr[-1000:]}")
-        (folder / "complete").touch()
-    if python := [str(it) for it in folder.glob("usr/**/*python*") if it.is_file() and os.access(it, os.X_OK)]:
+    if not archive.exists():
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        new = archive.with_suffix(".new.tar")
+        command = [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            "bookworm",
+            str(new),
+        ]
+        subprocess.run(command, timeout=540, check=True)
+        new.rename(archive)
+    root.mkdir()
+    subprocess.run(["tar", "-C", str(root), "-xf", str(archive)], check=True)
+    if python := [str(it) for it in root.glob("usr/**/*python*") if it.is_file() and os.access(it, os.X_OK)]:
         raise Broken(f"there is Python in it: {python}")
-    return folder
 
 
 class Machine:
@@ -70,7 +73,6 @@ class Machine:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._container: subprocess.Popen[bytes] | None = None
         self._init = 0
 
     def run(self, *command: str, status: int | None = 0, within_s: float = 60.0) -> str:
@@ -95,27 +97,10 @@ class Machine:
 
     @contextlib.contextmanager
     def booted(self) -> Iterator[None]:
-        """Its systemd runs, and at the end it is shut down. Raises: NotHere, where it does not come up."""
-        command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--boot"]
-        self._container = subprocess.Popen(
-            [*command, f"--directory={self.root}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            try:
-                self._init = self._first_process(self._container)
-                until(lambda: self.run("systemctl", "is-system-running", status=None) in ("running", "degraded"), "up")
-            except Broken as error:
-                raise NotHere(f"systemd cannot be booted: {error}") from error
+        """Its systemd runs, and at the end it is shut down. Raises: CannotBoot."""
+        with booted(self.root) as self._init:
             yield
-        finally:
-            self._init = 0
-            self._container.terminate()
-            try:
-                self._container.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                self._container.kill()
-                self._container.wait()
+        self._init = 0
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Ask what listens on its port 8080; status and JSON."""
@@ -133,21 +118,12 @@ class Machine:
         status, answer = json.loads(done.stdout)
         return status, json.loads(answer)
 
-    @staticmethod
-    def _first_process(container: subprocess.Popen[bytes]) -> int:
-        """The container's systemd, as this machine sees it."""
-        children = Path(f"/proc/{container.pid}/task/{container.pid}/children")
-        until(lambda: container.poll() is not None or children.read_text().split(), "a process in the container")
-        if container.poll() is not None:
-            raise Broken(f"systemd-nspawn ended with {container.returncode}")
-        return int(children.read_text().split()[0])
-
 
 def until(fact: Any, what: str, *, within_s: float = 60.0) -> None:
     """Waits for a fact. Raises: Broken."""
     deadline = time.monotonic() + within_s
     while True:
-        with contextlib.suppress(http.client.HTTPException, Broken):
+        with contextlib.suppress(Broken):
             if fact():
                 return
         if time.monotonic() > deadline:
