@@ -22,7 +22,7 @@ from leadenrich.store.schema import Keys
 
 LOOK_S: Final = 0.2  # between two looks at Redis; a read that blocks would hold the workers' listening connection
 RETRY_S: Final = 1.0  # while Redis is away
-BUFFER: Final = 1_000  # events that a listener may be behind
+BUFFER: Final = 1_000  # events that a listener may be behind, besides those of the last read
 LISTENERS_MAX: Final = 100
 PART: Final = 200  # entries of the stream read at once
 
@@ -81,7 +81,8 @@ class Listener:
         return told
 
     def hear(self, told: Sequence[Told]) -> None:
-        if len(self._waiting) + len(told) > BUFFER:
+        """What one read brought, however much: in a storm that alone is more than a listener may be behind."""
+        if len(self._waiting) > BUFFER:
             log.warning("listener_dropped", note=f"it was {BUFFER} events behind; it may resume by its last id")
             self.end()
             self._on_drop()

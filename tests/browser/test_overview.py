@@ -12,6 +12,8 @@ from browser.chromium import Visitor
 from browser.other_site import HOSTS, OtherSite, send_form
 from daemon_process import ADMIN, Inside, people, until
 
+from leadenrich.store import feed
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HIDE = """hidden => {
@@ -84,6 +86,27 @@ async def test_it_rests_while_the_tab_is_hidden_and_says_so(watcher: Visitor, da
         return await succeeded(watcher) == before + 1
 
     await until(is_shown, "what happened meanwhile")
+
+
+async def test_who_is_cut_off_comes_back_by_itself_and_has_missed_nothing(
+    watcher: Visitor, daemon: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, loads = await succeeded(watcher), []
+    watcher.page.on("load", lambda _: loads.append(1))
+    with monkeypatch.context() as too_slow:
+        too_slow.setattr(feed, "BUFFER", -1)
+        [contact] = people(daemon.sandbox, 1, street="Storm St")
+        await daemon.ended([await daemon.tell(contact)])
+        await until(lambda: daemon.said("listener_dropped"), "the page is cut off")
+
+    async def is_shown() -> bool:
+        return await succeeded(watcher) == before + 1
+
+    await until(is_shown, "what happened meanwhile")
+    await watcher.page.locator("#live.on").wait_for()
+    assert loads == []
+    told_of_the_cut = ("htmx:sse:error", "net::ERR_INCOMPLETE_CHUNKED_ENCODING")
+    watcher.complaints[:] = [it for it in watcher.complaints if not any(words in it for words in told_of_the_cut)]
 
 
 async def test_other_periods_are_a_click_away(watcher: Visitor) -> None:

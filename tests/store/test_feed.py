@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -46,6 +47,37 @@ async def test_what_is_known_is_told_again_from_any_event_on(desk: Desk, feed: F
     assert [it.event for it in whole] == ["queued"] * 250 + ["started"] * 20
     for place in (0, 199, 200, 249, 253, 268, 269):
         assert await again(feed, whole[place].id) == whole[place + 1 :], place
+
+
+STORM = {number: f"started\tj{number}\tc{number}\tloc\tlive\t1\t" for number in range(8)}
+
+
+async def storm(desk: Desk, entries: int) -> None:
+    """As many entries of the stream, of eight events each, as complete.lua writes them under load."""
+    pipeline = desk.connection.pipeline()
+    for _ in range(entries):
+        pipeline.execute_command("XADD", desk.keys.events, "*", *(part for pair in STORM.items() for part in pair))
+    await desk.connection.flush(pipeline)
+
+
+async def test_a_storm_cuts_off_nobody_who_reads(desk: Desk, feed: Feed) -> None:
+    """Whatever one look at Redis brings: a page that is cut off comes back into the same storm."""
+    async with feed.listen(lambda: pytest.fail("cut off")) as listener:
+        await storm(desk, 400)
+        heard = 0
+        while heard < 400 * 8:
+            told = await listener.next(5.0)
+            assert told
+            heard += len(told)
+
+
+async def test_who_does_not_read_in_a_storm_is_cut_off(desk: Desk, feed: Feed) -> None:
+    dropped = asyncio.Event()
+    async with feed.listen(dropped.set) as listener:
+        await storm(desk, 800)
+        async with asyncio.timeout(10):
+            await dropped.wait()
+        assert await listener.next(5.0) is None
 
 
 async def test_without_events_there_is_nothing_to_tell(feed: Feed) -> None:
