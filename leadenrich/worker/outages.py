@@ -10,6 +10,7 @@ import structlog
 from leadenrich.core.errors import Permanent, ProviderOut, Throttled, Transient, Trouble
 from leadenrich.core.job import Claim, Event
 from leadenrich.providers.breaker import Breaker
+from leadenrich.store.errors import StoreUnavailable
 from leadenrich.store.queue import PROBE_MS
 from leadenrich.store.switches import PauseKind, Switches
 
@@ -48,7 +49,8 @@ class Outages:
         """
         await self._work(claim, _who_answered(error, claim, looked_up))
         if isinstance(error, Transient) and error.provider:
-            error = await self._counted(error, claim)
+            counted = await self._counted(error, claim)
+            return await self._stopped(counted, error) if isinstance(counted, ProviderOut) else counted
         if isinstance(error, Throttled):
             await self._switches.pause_provider(error.provider, "throttle", str(error), until_ms=error.until_ms)
         elif isinstance(error, ProviderOut):
@@ -65,6 +67,18 @@ class Outages:
         else:
             return error
         return ProviderOut(f"{error} ({why})", provider=error.provider, kind="outage", status=error.status)
+
+    async def _stopped(self, out: ProviderOut, error: Transient) -> Transient | ProviderOut:
+        """Pauses for everybody, unless Redis cannot be reached either: then it may be this machine that is cut off.
+
+        Written when the wire is back, such a pause would stop all daemons for a vendor that served them all the time.
+        """
+        try:
+            await self.pause(out)
+        except StoreUnavailable:
+            self._breakers.pop(out.provider, None)
+            return error
+        return out
 
     async def pause(self, error: ProviderOut) -> None:
         """Stops the provider for everybody. Raises: StoreUnavailable."""

@@ -11,6 +11,7 @@ from worker_crew import Crew, MakeCrew, WaitUntil
 from leadenrich.core.errors import Permanent, ProviderOut, Transient, Trouble
 from leadenrich.core.job import Claim, Outcome, Reason
 from leadenrich.store.connection import Connection
+from leadenrich.store.errors import StoreUnavailable
 
 REA = "realestateapi"
 DOWN = Transient("503", provider=REA, status=503)
@@ -68,6 +69,25 @@ async def test_five_different_leads_in_a_row_pause_the_provider_and_burn_nobody(
     assert pause.kind == "outage"
     assert pause.probe_ms > await crew.desk.time_ms()
     assert crew.told.names(REA) == ["provider_paused"]
+
+
+async def test_a_machine_that_is_cut_off_from_redis_too_stops_no_vendor(
+    make_crew: MakeCrew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five of its calls failed, and so does the word that the vendor is out: the wire may be ours. It counts anew."""
+    crew = make_crew(concurrency=6)
+    for number in range(6):
+        await crew.desk.new(f"c{number}")
+    *five, sixth = await crew.desk.claim(6)
+
+    async def away(*args: object, **more: object) -> bool:
+        raise StoreUnavailable("no route to host")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(crew.switches, "pause_provider", away)
+        assert [await crew.outages.judge(DOWN, claim, looked_up=False) for claim in five] == [DOWN] * 5
+    assert await crew.outages.judge(DOWN, sixth, looked_up=False) is DOWN
+    assert await crew.switches.all() == {}
 
 
 async def test_one_bad_lead_alone_fails_in_its_tries_while_the_others_go_on(
