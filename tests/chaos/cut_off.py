@@ -32,6 +32,7 @@ from leadenrich.store.views import JobView
 NAME, TITLE = "netns", "One of three machines is cut off and comes back"
 HUB = "127.77.0.1"
 LEASE_S = 3.0
+HEARD_S = 0.2
 CALL_S = 2.0  # shorter than a lease, as by default: what lies in a dead wire is given up before another takes over
 
 
@@ -114,8 +115,9 @@ async def cut(scene: Stage, victim: DaemonProcess, seconds: float) -> int:
     in_hand = await scene.in_flight(victim)
     scene.kills.append(Kill(time.monotonic(), name))
     ip("link", "set", f"v{name}", "down")
-    scene.kills.append(Kill(time.monotonic(), name))
     in_hand = max(in_hand, await scene.in_flight(victim))
+    await asyncio.sleep(HEARD_S)
+    scene.kills.append(Kill(time.monotonic(), name))  # by now the vendors, in this loop, have read what had arrived
     await asyncio.sleep(seconds)
     scene.kills.append(Kill(time.monotonic(), name))
     ip("link", "set", f"v{name}", "up")
