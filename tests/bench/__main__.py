@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scale.page import renew
 
-from bench import backlog, crash, drain, idle, ingest, limiter, memory, peers, pickup, startup
+from bench import backlog, crash, drain, idle, ingest, limiter, location, memory, peers, pickup, startup
 from bench.goals import verdicts
 from bench.process import LOAD_CORE
 from bench.quiet import quiet
@@ -21,7 +21,7 @@ from bench.report import Taken, as_table, as_text, keep, read, taken, verdict_ro
 from bench.samples import Figures, Phase, Sample
 from bench.stage import Stage, a_stage
 
-MODULES = (drain, ingest, pickup, idle, memory, crash, limiter, backlog, startup)
+MODULES = (drain, ingest, pickup, idle, memory, crash, limiter, location, backlog, startup)
 PHASES: dict[str, Phase] = {phase.name: phase for module in MODULES for phase in module.PHASES}
 
 

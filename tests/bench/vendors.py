@@ -1,22 +1,27 @@
 """Both fake vendors in a process of their own, without limits: a daemon that starts finds them.
 
-python -m bench.vendors FILE    writes FILE, as JSON, when they serve
+python -m bench.vendors FILE            writes FILE, as JSON, when they serve
+python -m bench.vendors FILE --limited  with HighLevel's limit; at SIGTERM it tells its calls in FILE's .calls
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
 from daemon_process import new_sandbox, people
 
 HOUSES = 1_000  # contacts that own the houses they give
+GHL_PER_10S = 100  # HighLevel's burst limit of a location
 
 
-async def serve(told: Path) -> None:
-    async with new_sandbox() as sandbox:
+async def serve(told: Path, *, limited: bool) -> None:
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    async with new_sandbox(ghl_per_10s=GHL_PER_10S if limited else 0) as sandbox:
         people(sandbox, HOUSES)
         part = told.with_suffix(".part")
         part.write_text(
@@ -29,8 +34,12 @@ async def serve(told: Path) -> None:
             )
         )
         part.rename(told)
-        await asyncio.Event().wait()
+        await ended.wait()
+        calls = [*sandbox.ghl.calls, *sandbox.rea.calls]
+        told.with_suffix(".calls").write_text(
+            json.dumps([(call.provider, call.contact_id or call.address_key, call.status) for call in calls])
+        )
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    asyncio.run(serve(Path(sys.argv[1]), limited="--limited" in sys.argv))
