@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import backoff
@@ -119,9 +119,9 @@ class Connection:
     async def close(self) -> None:
         await self._servers.close()
 
-    async def _guard(self, answer: Awaitable[Any]) -> Any:
+    async def _guard(self, answer: Coroutine[Any, Any, Any]) -> Any:
         try:
-            return await _to_its_end(_in_our_words(answer))
+            return await _to_its_end(answer)
         except NoScriptError:
             raise
         except (TimeoutError, RedisError, OSError) as error:
@@ -149,27 +149,27 @@ class Connection:
         return self._refusal if time.monotonic() - self._refused_at < REFUSED_S else ""
 
 
-async def _in_our_words(answer: Awaitable[Any]) -> Any:
-    """The answer. uvloop tells of a connection that closed before a write as nobody else does: by a RuntimeError."""
+async def _to_its_end(answer: Coroutine[Any, Any, Any]) -> Any:
+    """The answer; a cancellation that came meanwhile, or that nobody has heard yet, is never lost.
+
+    redis-py sends under asyncio.wait_for, which on Python 3.11 swallows a cancellation that comes just then: loops,
+    time limits and the way down would wait for ever. One that was heard before is none any more: who cleans up after
+    it may still write. And uvloop tells of a connection that closed before a write by a RuntimeError, as nobody else.
+    """
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task else 0
+    if cancels:
+        try:
+            await asyncio.sleep(0)  # raises where the last one waits to be heard
+        except asyncio.CancelledError:
+            answer.close()
+            raise
     try:
         return await answer
     except RuntimeError as error:
         if "the handler is closed" not in str(error):
             raise
         raise RedisConnectionError("the connection closed before it was written to") from error
-
-
-async def _to_its_end(answer: Awaitable[Any]) -> Any:
-    """The answer; a cancellation that came meanwhile is never lost.
-
-    redis-py sends under asyncio.wait_for, which on Python 3.11 swallows a cancellation that comes just then: loops,
-    time limits and the way down would wait for ever. One from before the call stays unheard here: who cleans up after
-    it may still write.
-    """
-    task = asyncio.current_task()
-    cancels = task.cancelling() if task else 0
-    try:
-        return await answer
     finally:
         if task and task.cancelling() > cancels:
             raise asyncio.CancelledError

@@ -224,3 +224,37 @@ def test_a_connection_closed_before_the_write_is_a_redis_that_is_away() -> None:
 async def test_a_mistake_of_ours_stays_one() -> None:
     with pytest.raises(RuntimeError, match="a mistake"):
         await Connection(OneAnswer(RuntimeError("a mistake")), embedded=False).execute("PING")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_cancellation_that_nobody_has_heard_yet_is_heard_by_the_next_call(
+    loop: str, redis_server: RedisServer
+) -> None:
+    """Ctrl-C that came just before a call was swallowed by it: an import that waited for Redis went on for ever."""
+    told: list[str] = []
+
+    async def cancelled_before_the_call(connection: Connection) -> None:
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        await connection.execute("PING")
+        told.append("went on")
+
+    async def cleans_up(connection: Connection) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            told.append((await connection.execute("ECHO", "cleaned up")).decode())
+
+    async def run() -> None:
+        async with open_redis(RedisSettings(url=redis_server.url, allow_volatile=True)) as connection:
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.create_task(cancelled_before_the_call(connection))
+            task = asyncio.create_task(cleans_up(connection))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    factory = uvloop.new_event_loop if loop == "uvloop" else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(run())
+    assert told == ["cleaned up"]
