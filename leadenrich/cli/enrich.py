@@ -17,7 +17,7 @@ from typing import Final
 
 from leadenrich.cli.configuration import mapping_of, refuse, rules_of, usable_to_serve
 from leadenrich.cli.enrich_told import Teller, ToldSteps
-from leadenrich.cli.job_told import console
+from leadenrich.cli.job_told import WorkGoesOn, console
 from leadenrich.cli.loop import run_loop
 from leadenrich.cli.question import agreed
 from leadenrich.cli.status import DONE, FAILED
@@ -91,7 +91,7 @@ async def _enrich(store: Store, args: argparse.Namespace) -> int:
         full_since=time.monotonic(),
         remember=not args.dry_run,
     )
-    one = _One(store, queue, vendors, lead, Teller(console(), store.clean))
+    one = _One(store, queue, vendors, lead, Teller(console(WorkGoesOn), store.clean))
     try:
         return await (one.look(yes=args.yes) if args.dry_run else one.work())
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -29,10 +30,18 @@ _WIDE: Final = 110  # columns of a terminal that shows address and tries too
 _ADDRESS_SIGNS: Final = 28
 
 
-def console() -> Console:
+class WorkGoesOn(Console):
+    """A reader who leaves (`| head`) ends the words, and not the work that they tell of."""
+
+    def on_broken_pipe(self) -> None:
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+
+
+def console(kind: type[Console] = Console) -> Console:
     """Of stdout, as it is now; NO_COLOR is honoured, and an id is no number to be coloured. A pipe has room."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(file=sys.stdout, width=width, no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+    return kind(file=sys.stdout, width=width, no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
 
 
 def print_jobs(jobs: Sequence[JobView], clean: Clean) -> None:

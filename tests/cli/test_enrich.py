@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -182,6 +183,18 @@ def test_who_interrupts_it_hands_the_job_back(connected: Shell, vendors: Sandbox
     assert "Traceback" not in errors
     [row] = [line.split("\t") for line in jobs(connected)]
     assert (row[1], row[6]) == ("QUEUED", "0/3")
+
+
+def test_a_reader_who_leaves_ends_the_words_and_not_the_work(connected: Shell, vendors: Sandbox) -> None:
+    """`leadenrich enrich … | head -1` left its job under way, for nobody."""
+    command = [sys.executable, "-m", "leadenrich", "enrich", OWNER, "--config", str(connected.config)]
+    reading, writing = os.pipe()
+    with subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
+        os.close(writing)
+        os.close(reading)
+        _, errors = process.communicate(timeout=20)
+    [row] = [line.split("\t") for line in jobs(connected)]
+    assert (process.returncode, errors, row[1]) == (0, "", "SUCCEEDED")
 
 
 def test_a_location_must_be_one_that_is_configured(connected: Shell) -> None:
