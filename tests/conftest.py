@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from daemon_process import DaemonProcess
+from daemon_process import DaemonProcess, forget_logging
 from redis_server import RedisServer, running
 
 
@@ -20,6 +20,12 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     """One real redis-server for the whole run; its data is flushed by who needs it empty."""
     with running(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _logging_is_nobodys() -> None:
+    """A command or a daemon that ran in this process may have left its logging to the next file."""
+    forget_logging()
 
 
 WaitUntil = Callable[..., Awaitable[None]]

@@ -365,10 +365,10 @@ async def inside(sandbox: Sandbox, folder: Path, settings: Settings, **options: 
     finally:
         daemon.cancel()
         await asyncio.wait([daemon])
-        _forget_logging()
+        forget_logging()
 
 
-def _forget_logging() -> None:
+def forget_logging() -> None:
     """The daemon owns its process' logging; the test's process has other tests to run."""
     structlog.reset_defaults()
     root = logging.getLogger()

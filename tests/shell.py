@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-import structlog
+from daemon_process import forget_logging
 from queue_desk import Desk
 
 from leadenrich.cli import main
@@ -67,12 +66,3 @@ class Shell:
                 return await act(Desk(connection, queue))
 
         return asyncio.run(act_there())
-
-
-def forget_logging() -> None:
-    """A command owns its process' logging; the test's process has other tests to run."""
-    structlog.reset_defaults()
-    root = logging.getLogger()
-    for handler in [it for it in root.handlers if type(it).__module__.startswith("leadenrich.")]:
-        root.removeHandler(handler)
-    root.setLevel(logging.WARNING)

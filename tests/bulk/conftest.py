@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from bulk_files import HEADER, configuration
-from daemon_process import _forget_logging
+from daemon_process import forget_logging
 from redis_server import RedisServer
 
 from leadenrich.cli import main
@@ -38,4 +38,4 @@ def leadenrich(redis_server: RedisServer, tmp_path: Path) -> Iterator[Run]:
         return ended.value.code
 
     yield run
-    _forget_logging()
+    forget_logging()
