@@ -17,14 +17,14 @@ from typing import Final
 
 import msgspec
 
-from leadenrich.core.job import Lane, Outcome
+from leadenrich.core.job import Lane, Outcome, Reason
 from leadenrich.store.connection import Connection
 from leadenrich.store.job_id import created_ms
 from leadenrich.store.job_list import scored
 from leadenrich.store.schema import Keys
 
 SAMPLE_S: Final = 60.0
-FAILED: Final = "FAILED"  # ended in FAILED_FINAL without an outcome
+FAILED: Final = "FAILED"  # ended in FAILED_FINAL without an outcome, and not by a person's cancel
 _MINUTES: Final = 1440
 _HOURS: Final = 336
 _TIMED_MAX: Final = 300  # newest successes looked at for the time from webhook to written
@@ -54,7 +54,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 class Chart:
     """What ended in each step of a period. `starts` are seconds since 1970; `since_s` is where the history begins.
 
-    `series` has a count a step for each outcome, and for FAILED: those that failed without one.
+    `series` has a count a step for each outcome, and for FAILED: those that failed without one and were not cancelled.
     """
 
     period: Period
@@ -189,9 +189,13 @@ def _hour_place(minute: int) -> str:
 
 
 def _ended(counts: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Jobs that ended so far. A job without an outcome has a reason; NO_MATCH and NO_ADDRESS have both."""
+    """Jobs that ended so far. A job without an outcome has a reason; NO_MATCH and NO_ADDRESS have both.
+
+    Who cancels leads knows of them: they are no failure that somebody should look after.
+    """
     ended = {name.value: int(counts.get(f"outcome:{name}".encode(), 0)) for name in Outcome}
     failures = sum(int(value) for name, value in counts.items() if name.startswith(b"reason:"))
+    failures -= int(counts.get(f"reason:{Reason.CANCELLED}".encode(), 0))
     return ended | {FAILED: max(0, failures - ended[Outcome.NO_MATCH] - ended[Outcome.NO_ADDRESS])}
 
 

@@ -37,7 +37,7 @@ class Notice:
 
 
 def notices(stats: StatsShown, health: HealthReport, *, failed_today: int, budget: int) -> list[Notice]:
-    """`failed_today`: leads that ended in FAILED_FINAL without an outcome. `budget` in credits, 0 for none."""
+    """`failed_today`: leads that ended in FAILED_FINAL by no cancel and without an outcome. `budget`: credits."""
     told = [*_trouble(health), *_pauses(stats)]
     told += [] if told else _waiting(stats)
     return [*told, *_spent(stats, budget), *_failures(failed_today), *_notes(stats, health)]

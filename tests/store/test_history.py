@@ -62,6 +62,15 @@ async def test_a_chart_tells_what_ended_in_each_minute(desk: Desk, clock: Clock,
     assert chart.since_s == NOON
 
 
+async def test_what_a_person_cancelled_is_no_failure(desk: Desk, clock: Clock, make_history: MakeHistory) -> None:
+    """Twenty thousand of them hid the three that somebody should have looked after."""
+    history = make_history()
+    await history.sample()
+    await desk.queue.cancel(await desk.new("cancelled"), by="Ada")
+    await ends(desk, 1, Reason.INTERNAL_ERROR)
+    assert (await history.chart(Period.HOUR)).total(FAILED) == 1
+
+
 @pytest.mark.parametrize(("period", "step"), [(Period.DAY, 15), (Period.WEEK, 120)])
 async def test_longer_periods_have_longer_steps(
     desk: Desk, clock: Clock, make_history: MakeHistory, period: Period, step: int
