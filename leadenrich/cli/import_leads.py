@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         if args.dry_run:
             return _preview(file, columns, reader, as_json=args.json)
         return _import(config, file, reader, args)
+    except BrokenPipeError:  # the reader left, see main
+        raise
     except (OSError, UnicodeError) as error:
         print(f"leadenrich: {error}. {GO_ON}", file=sys.stderr)
         return FAILED
