@@ -71,7 +71,7 @@ async def test_they_share_the_work_and_one_rate_and_a_pause_holds_for_all(tmp_pa
         assert {job["state"] for job in (await two.jobs()).values()} == {"QUEUED"}
         assert look_ups(crew.sandbox) == []
         await crew.act(three, "queue/resume")
-        async with Lateness() as lateness:
+        async with Lateness(*crew.daemons) as lateness:
             await all_asked(crew.sandbox, 60)
         jobs = await two.ended(ids)
         times = arrivals(crew.sandbox)

@@ -69,7 +69,7 @@ async def share_used(folder: Path) -> float:
         sandbox.faults.add(Fault("slow", seconds=0.1), times=None, match=Match(path="PropertyDetail"))
         await daemon.start()
         ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 80)))
-        async with Lateness() as lateness:
+        async with Lateness(daemon) as lateness:
             await all_asked(sandbox, 80)
         jobs = await daemon.ended(ids)
         assert {job["state"] for job in jobs} == {"SUCCEEDED"}
@@ -93,7 +93,7 @@ async def test_a_restart_does_not_begin_the_second_anew(tmp_path: Path) -> None:
     async with scene(tmp_path, Counter(), **PACED) as (daemon, sandbox):
         await daemon.start()
         ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 2 * RATE)))
-        async with Lateness() as lateness:
+        async with Lateness(daemon) as lateness:
             await until(lambda: len(look_ups(sandbox)) >= RATE, "a second's worth")
             await daemon.kill()
             await daemon.start()
@@ -115,7 +115,7 @@ async def test_over_reloads_old_and_new_jobs_keep_one_pace(tmp_path: Path) -> No
         await daemon.start()
         leads = [{"contact_id": it.contact_id, "location_id": it.location_id} for it in people(sandbox, count)]
         answers = await asyncio.gather(*(daemon.workflow(lead) for lead in leads))
-        async with Lateness() as lateness:
+        async with Lateness(daemon) as lateness:
             for reloads in range(3):
                 await until(lambda reloads=reloads: len(look_ups(sandbox)) >= 1 + 12 * reloads, "look-ups go on")
                 daemon.signal(signal.SIGHUP)
