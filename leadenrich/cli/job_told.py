@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final, TextIO, TypeAlias
 
 from rich.console import Console
 from rich.padding import Padding
@@ -27,7 +29,28 @@ STYLES: Final = {
 }  # fmt: skip
 PIPE_WIDTH: Final = 160
 _WIDE: Final = 110  # columns of a terminal that shows address and tries too
+_ROOMY: Final = 76  # below it the contact goes, which `jobs show` tells
 _ADDRESS_SIGNS: Final = 28
+_CONTACT_SIGNS: Final = 24  # HighLevel's own have 20
+_TRAILING: Final = re.compile(r" +$", re.MULTILINE)
+
+
+class _Trimmed(io.StringIO):
+    """A pipe's end: tables fill their columns with blanks, which nobody there needs at the end of a line."""
+
+    def __init__(self, pipe: TextIO) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def write(self, text: str) -> int:
+        self._pipe.write(_TRAILING.sub("", text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._pipe.flush()
+
+    def isatty(self) -> bool:
+        return False
 
 
 class WorkGoesOn(Console):
@@ -40,8 +63,10 @@ class WorkGoesOn(Console):
 
 def console(kind: type[Console] = Console) -> Console:
     """Of stdout, as it is now; NO_COLOR is honoured, and an id is no number to be coloured. A pipe has room."""
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return kind(file=sys.stdout, width=width, no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+    no_color = bool(os.environ.get("NO_COLOR"))
+    if sys.stdout.isatty():
+        return kind(file=sys.stdout, no_color=no_color, highlight=False)
+    return kind(file=_Trimmed(sys.stdout), width=PIPE_WIDTH, no_color=no_color, highlight=False)
 
 
 def print_jobs(jobs: Sequence[JobView], clean: Clean) -> None:
@@ -55,22 +80,26 @@ def print_jobs(jobs: Sequence[JobView], clean: Clean) -> None:
         print("No job fits.")
         return
     out = console()
-    wide = out.width >= _WIDE
+    roomy, wide = out.width >= _ROOMY, out.width >= _WIDE
+    contact, more = (("contact",) if roomy else ()), (("address", "tries") if wide else ())
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("id", "state", "came to", "contact", *(("address", "tries") if wide else ()), "age"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "came to" else "fold")
+    for name in ("id", "state", "came to", *contact, *more, "age"):
+        table.add_column(name, no_wrap=name != "came to")  # which gives the room that the others need
     for job in jobs:
-        address = clean(shown(job, JobShown).address)
-        short = address if len(address) <= _ADDRESS_SIGNS else f"{address[: _ADDRESS_SIGNS - 1]}…"
+        came_to = job.reason or job.outcome or ""  # who failed for want of a record or an address has both
         table.add_row(
             Text(job.id),
             Text(job.state, STYLES.get(job.state, "")),
-            job.reason or job.outcome or "",  # who failed for want of a record or an address has both: one says it all
-            Text(clean(job.contact_id)),
-            *((Text(short), _tries(job)) if wide else ()),
+            Text(came_to, no_wrap=True, overflow="ellipsis"),
+            *((_short(clean(job.contact_id), _CONTACT_SIGNS),) if roomy else ()),
+            *((_short(clean(shown(job, JobShown).address), _ADDRESS_SIGNS), _tries(job)) if wide else ()),
             _age(job),
         )
     out.print(table)
+
+
+def _short(text: str, signs: int) -> Text:
+    return Text(text if len(text) <= signs else f"{text[: signs - 1]}…")
 
 
 def _tries(job: JobView) -> str:

@@ -54,7 +54,7 @@ def _misuse(args: argparse.Namespace) -> str | None:
     if args.action == "show" and (not args.ids or is_told(args)):
         return "name the jobs by their ids; leadenrich jobs list finds them"
     if args.action in ("retry", "cancel") and bool(args.ids) == is_told(args):
-        options = ", ".join(f"--{name}" for name in FILTERS)
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in FILTERS)
         return f"name the jobs by their ids, or say which by a filter ({options}), one of both"
     return None
 
@@ -187,7 +187,8 @@ async def _do(args: argparse.Namespace, deed: _Deed) -> int:
         cursor = part.next_cursor
         if cursor is None:
             break
-        print(f"{total.done} of {matched}", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():  # a script waits for the end, and its log is no place for every step
+            print(f"{total.done} of {matched}", file=sys.stderr, flush=True)
     _tell(total, deed, args)
     return DONE
 

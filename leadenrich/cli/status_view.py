@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 import msgspec
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +28,8 @@ from leadenrich.web.story import age
 
 TICK_S: Final = 1.0
 _ERROR_SIGNS: Final = 60
+_ROOMY: Final = 100  # columns that show whom a failure concerned
+_ANY: Final = 1000  # columns: what a table would like to have is asked as if there were room
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,7 +47,8 @@ async def _show(store: Store, args: argparse.Namespace) -> int:
         if args.json:
             print(msgspec.json.encode(glance).decode())
         else:
-            console().print(_screen(glance, store))
+            out = console()
+            out.print(_screen(glance, store, out))
         return DONE if glance.readyz.url or glance.alive(store.config.queue.lease) else FAILED
 
 
@@ -60,7 +63,7 @@ async def _watch(store: Store, looker: Looker, *, as_json: bool) -> int:
                 last: RenderableType = ""
                 async for glance in _looks(looker):
                     if isinstance(glance, Glance):
-                        last = _screen(glance, store)
+                        last = _screen(glance, store, live.console)
                         live.update(last, refresh=True)
                     else:  # what was seen last stays in sight
                         live.update(Group(Text(store.clean(str(glance)), "bold red"), last), refresh=True)
@@ -108,11 +111,11 @@ def _line(seen: Glance | StoreUnavailable, store: Store, *, as_json: bool) -> st
 # --- the screen -------------------------------------------------------------------------------------------------------
 
 
-def _screen(glance: Glance, store: Store) -> RenderableType:
-    return Group(*_blocks(glance, store))
+def _screen(glance: Glance, store: Store, out: Console) -> RenderableType:
+    return Group(*_blocks(glance, store, out))
 
 
-def _blocks(glance: Glance, store: Store) -> Iterator[RenderableType]:
+def _blocks(glance: Glance, store: Store, out: Console) -> Iterator[RenderableType]:
     clean = store.clean
     yield Text.assemble((f"leadenrich  {glance.queue}", "bold"), f"  {glance.time[:19].replace('T', ' ')} UTC")
     if glance.stats.paused is not None:
@@ -121,7 +124,12 @@ def _blocks(glance: Glance, store: Store) -> Iterator[RenderableType]:
     yield Text()
     yield _daemons(glance, store.config.queue.lease, clean)
     yield Text()
-    yield _lanes(glance)
+    across = _lanes(glance)
+    yield (
+        across
+        if out.measure(across, options=out.options.update(width=_ANY)).maximum <= out.width
+        else _lanes_down(glance)
+    )
     kept = store.config.queue.keep_succeeded + store.config.queue.keep_failed
     least = "at least " if glance.finished_last_hour >= kept else ""  # older ones are not kept to be counted
     yield Text(
@@ -131,7 +139,7 @@ def _blocks(glance: Glance, store: Store) -> Iterator[RenderableType]:
     yield _providers(glance, clean)
     if glance.failures:
         yield Text()
-        yield _failures(glance, clean)
+        yield _failures(glance, clean, roomy=out.width >= _ROOMY)
 
 
 def _ready(glance: Glance, clean: Callable[[str], str]) -> Text:
@@ -158,9 +166,23 @@ def _daemons(glance: Glance, lease_s: float, clean: Callable[[str], str]) -> Ren
 def _lanes(glance: Glance) -> Table:
     table = _table("lane", *(state.value for state in JobState), "oldest waits")
     for lane, counts in glance.stats.lanes.items():
-        oldest = glance.oldest_waiting_seconds.get(lane)
-        table.add_row(lane, *(str(counts[state.value]) for state in JobState), "" if oldest is None else age(oldest))
+        table.add_row(lane, *(str(counts[state.value]) for state in JobState), _oldest(glance, lane))
     return table
+
+
+def _lanes_down(glance: Glance) -> Table:
+    """The same for a narrow terminal: the states' names below each other."""
+    lanes = glance.stats.lanes
+    table = _table("lane", *lanes)
+    for state in JobState:
+        table.add_row(state.value, *(str(counts[state.value]) for counts in lanes.values()))
+    table.add_row("oldest waits", *(_oldest(glance, lane) for lane in lanes))
+    return table
+
+
+def _oldest(glance: Glance, lane: str) -> str:
+    seconds = glance.oldest_waiting_seconds.get(lane)
+    return "" if seconds is None else age(seconds)
 
 
 def _providers(glance: Glance, clean: Callable[[str], str]) -> Table:
@@ -176,17 +198,21 @@ def _providers(glance: Glance, clean: Callable[[str], str]) -> Table:
     return table
 
 
-def _failures(glance: Glance, clean: Callable[[str], str]) -> Table:
-    table, now = _table("last failures", "reason", "contact", "job", "error"), datetime.now(UTC)
+def _failures(glance: Glance, clean: Callable[[str], str], *, roomy: bool) -> Table:
+    """Without room the contact is left to `jobs show`: the job's id must be whole for that."""
+    table, now = _table("last failures", "reason", *(("contact",) if roomy else ()), "job", "error"), datetime.now(UTC)
+    table.columns[-2].no_wrap = True
     for job in glance.failures:
         ago = (now - datetime.fromisoformat(job.finished_at)).total_seconds() if job.finished_at else 0.0
         error = clean(job.error or "")
         short = error if len(error) <= _ERROR_SIGNS else f"{error[: _ERROR_SIGNS - 1]}…"
-        table.add_row(
-            f"{age(max(0.0, ago))} ago", job.reason, Text(clean(job.contact_id)), job.job_id, Text(short, "dim")
-        )
+        contact = (Text(clean(job.contact_id)),) if roomy else ()
+        table.add_row(f"{age(max(0.0, ago))} ago", job.reason, *contact, job.job_id, Text(short, "dim"))
     return table
 
 
 def _table(*columns: str) -> Table:
-    return Table(*columns, box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in columns:
+        table.add_column(name, overflow="fold")  # a name that is cut is none
+    return table

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def shell(
         '[[ghl.locations]]\nid = "loc1"\ntoken = "t"\n'
     )
     return Shell(path, capsys)
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes stdout a terminal without colours, so many columns wide."""
+
+    def make(columns: int) -> None:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        for name, value in {"COLUMNS": str(columns), "LINES": "50", "TERM": "dumb"}.items():
+            monkeypatch.setenv(name, value)
+
+    return make
 
 
 @contextmanager

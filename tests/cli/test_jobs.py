@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 
 import pytest
 from queue_desk import Desk
@@ -79,6 +81,35 @@ def test_a_job_is_told_in_a_sentence_and_whole(shell: Shell) -> None:
     assert missing.err == "leadenrich: nobody: there is no such job; finished ones are kept for a while only\n"
 
 
+@pytest.mark.parametrize("columns", [50, 60, 80, 120])
+def test_on_a_narrow_terminal_a_list_keeps_id_state_and_age(
+    shell: Shell, terminal: Callable[[int], None], columns: int
+) -> None:
+    [tired] = shell.desk(failed(1))
+
+    async def far_off(desk: Desk) -> None:
+        await desk.new("contact-of-twenty-01")
+        await desk.retry(await desk.one(), 60.0)
+        for job in await desk.connection.execute("KEYS", desk.keys.job("*")):
+            await desk.connection.execute("HINCRBY", job, "created", -1500 * 1000)
+
+    shell.desk(far_off)
+    terminal(columns)
+    told = shell.done("jobs", "list")
+    assert max(map(len, told.lines)) <= columns
+    rows = {words[0]: words for line in told.lines[1:] if (words := line.split())}
+    assert rows[tired][1] == "FAILED_FINAL"
+    assert {words[1] for words in rows.values()} == {"FAILED_FINAL", "RETRY_SCHEDULED"}
+    assert all(words[-2:] == ["25", "min"] for words in rows.values())
+    assert ("contact-of-twenty-01" in told.out) is (columns >= 80)
+
+
+def test_a_pipe_gets_no_blanks_at_the_ends_of_lines(shell: Shell) -> None:
+    told = shell.done("jobs", "show", *shell.desk(failed(1)))
+    assert len(told.lines) > 12
+    assert [line for line in told.lines if line != line.rstrip()] == []
+
+
 def test_what_a_lead_carries_does_not_write_on_the_terminal(shell: Shell) -> None:
     async def act(desk: Desk) -> str:
         return await desk.new("c1", "1 \x1b]0;owned\x07 [red]St", name="Eve\x1b[2J\nforged line")
@@ -119,9 +150,11 @@ def test_many_are_counted_asked_for_and_done_in_parts(shell: Shell, monkeypatch:
     )
     assert set(states(shell).values()) == {"FAILED_FINAL"}
     done = shell.done("jobs", "retry", "--reason", "attempts_exhausted", "--yes")
-    assert (done.out, done.err.split("\n")[:2]) == ("45 run again.\n", ["20 of 45", "40 of 45"])
+    assert (done.out, done.err) == ("45 run again.\n", ""), "how far it is, is told to a person only"
     assert {job_id for job_id, state in states(shell).items() if state == "QUEUED"} == set(tired)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     ended = shell.done("jobs", "cancel", "--state", "QUEUED", "--limit", "30", "--yes", "--json")
+    assert ended.err == "20 of 30\n30 of 30\n"
     assert json.loads(ended.out) == {"matched": 30, "done": 30, "skipped": 0}
     assert sum(state == "QUEUED" for state in states(shell).values()) == 15
     assert states(shell)[stalled[0]] == "FAILED_FINAL"

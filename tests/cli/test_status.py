@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -20,7 +20,7 @@ from queue_desk import Desk
 from redis_server import free_port
 from shell import Shell
 
-from leadenrich.core.job import Lane, Reason
+from leadenrich.core.job import JobState, Lane, Reason
 from leadenrich.store.boots import Boots
 from leadenrich.store.switches import Switches
 
@@ -93,6 +93,28 @@ def test_all_of_it_at_a_glance(answering: Shell) -> None:
     assert "/readyz: not ready" in told
     assert "worker: redis: away" in told
     assert "spool: 3 leads wait on the disk" in told
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_on_a_narrow_terminal_names_and_ids_stay_whole(
+    alone: Shell, terminal: Callable[[int], None], columns: int
+) -> None:
+    alone.desk(some_life)
+    terminal(columns)
+    told = alone.done("status").out
+    assert max(map(len, told.splitlines())) <= columns
+    words = set(told.split())
+    assert words >= {state.value for state in JobState}
+    [failure] = json.loads(alone.done("status", "--json").out)["failures"]
+    assert failure["job_id"] in words
+    assert "ghl:loc1" in words
+
+
+def test_a_pipe_gets_no_blanks_at_the_ends_of_lines(answering: Shell) -> None:
+    answering.desk(some_life)
+    told = answering.done("status")
+    assert len(told.lines) > 12
+    assert [line for line in told.lines if line != line.rstrip()] == []
 
 
 def test_as_json(alone: Shell) -> None:
