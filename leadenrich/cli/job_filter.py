@@ -13,7 +13,9 @@ from leadenrich.store.job_list import JobFilter
 
 Filter = TypeVar("Filter", bound=JobFilter)
 
-FILTERS: Final = ("state", "lane", "contact", "location", "q", "outcome", "reason", "since", "until")
+FILTERS: Final = (
+    "state", "lane", "contact", "location", "q", "outcome", "reason", "failure", "since", "until", "ended_since",
+)  # fmt: skip
 
 
 class WrongFilter(ValueError):
@@ -34,11 +36,11 @@ def is_told(args: argparse.Namespace) -> bool:
 
 def _read(name: str, text: str, hint: Any) -> Any:
     try:
-        return _moment(text) if name in ("since", "until") else msgspec.convert(text, hint)
+        return _moment(text) if name in ("since", "until", "ended_since") else msgspec.convert(text, hint)
     except ValueError:  # msgspec's own is one
         choices = [str(choice) for choice in _choices(hint)]
         wanted = f"one of {', '.join(choices)}" if choices else "a date or a time, as 2026-11-24 or 2026-11-24T15:04Z"
-        raise WrongFilter(f"--{name} {text}: must be {wanted}") from None
+        raise WrongFilter(f"--{name.replace('_', '-')} {text}: must be {wanted}") from None
 
 
 def _moment(text: str) -> datetime:

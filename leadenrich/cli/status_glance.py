@@ -12,7 +12,7 @@ from leadenrich.core.job import JobState
 from leadenrich.core.times import iso
 from leadenrich.daemon.clock import now_ms
 from leadenrich.store.daemons import Daemon, Daemons
-from leadenrich.store.job_list import JobQuery
+from leadenrich.store.job_list import Failures, JobQuery
 from leadenrich.store.schema import Keys
 from leadenrich.store.views import Stats
 
@@ -24,7 +24,7 @@ _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  #
 
 
 class FailedJob(msgspec.Struct, frozen=True):
-    """One of the last that ended in FAILED_FINAL."""
+    """One of the last that ended in FAILED_FINAL and that nobody cancelled."""
 
     job_id: str
     contact_id: str
@@ -73,7 +73,8 @@ class Looker:
         """Raises: StoreUnavailable."""
         views, config = self._store.views, self._store.config
         stats = await views.stats()
-        failed = await views.jobs(JobQuery(state=JobState.FAILED_FINAL, limit=FAILURES))
+        uncancelled = JobQuery(state=JobState.FAILED_FINAL, failure=Failures.NOT_CANCELLED, limit=FAILURES)
+        failed = await views.jobs(uncancelled)
         return Glance(
             time=iso(now_ms()),
             queue=config.queue.name,

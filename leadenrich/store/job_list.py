@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -45,6 +46,13 @@ Cursor: TypeAlias = Annotated[
 ]
 
 
+class Failures(StrEnum):
+    """Which of the jobs in FAILED_FINAL."""
+
+    NOT_CANCELLED = "not_cancelled"
+    UNEXPECTED = "unexpected"  # nor with an outcome: what the history and its chart count as FAILED
+
+
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs are meant: those that fit every member that is told."""
 
@@ -56,8 +64,13 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     )
     outcome: Annotated[Outcome | None, Meta(description="The lead's fate.")] = None
     reason: Annotated[Reason | None, Meta(description="Why it ended in FAILED_FINAL.")] = None
+    failure: Annotated[
+        Failures | None,
+        Meta(description="Failures that nobody cancelled; unexpected: of these, the ones without an outcome."),
+    ] = None
     since: Annotated[Moment | None, Meta(description="Created at this time or later.")] = None
     until: Annotated[Moment | None, Meta(description="Created before this time.")] = None
+    ended_since: Annotated[Moment | None, Meta(description="Ended at this time or later.")] = None
 
 
 class JobQuery(JobFilter, frozen=True, kw_only=True):
@@ -116,12 +129,12 @@ class JobList:
         at, mark = _read_cursor(query.cursor, len(sources))
         limit, wanted = max(1, min(query.limit, PAGE_MAX)), _of_hash(query)
         # No more are read than are shown, where all fit that come so far.
-        part = CHUNK if query.q or query.since or query.until else min(limit, CHUNK)
+        part = CHUNK if query.q or query.since or query.until or query.ended_since else min(limit, CHUNK)
         chunk, sifted, read = SIFTED if wanted else part, 0, 0
         hits: list[JobView] = []
         seen: set[str] = set()
         while at < len(sources):
-            rows = await self._after(sources[at], mark, query.since, chunk)
+            rows = await self._after(sources[at], mark, _earliest_end(query), chunk)
             likely = await self._likely(rows, wanted)
             async for row, view in self._loaded(await self._telling(likely, query.q), part):
                 if view.id in seen or sources[at].state not in (None, view.state):
@@ -209,13 +222,13 @@ class JobList:
             JobState.FAILED_FINAL: [failed],
             JobState.SUCCEEDED: [succeeded],
         }
-        if query.state is None and query.reason:
+        if query.state is None and (query.reason or query.failure):
             return [failed]
-        if query.state is None and query.outcome:
+        if query.state is None and (query.outcome or query.ended_since):
             return [succeeded, failed]
         return by_state[query.state]
 
-    async def _after(self, source: _Source, mark: Mark, since: datetime | None, chunk: int) -> list[Mark]:
+    async def _after(self, source: _Source, mark: Mark, least: str, chunk: int) -> list[Mark]:
         """Up to `chunk` jobs behind the mark; none at the source's end."""
         match source.kind:
             case "lane":
@@ -226,8 +239,7 @@ class JobList:
                 return [Mark(job_id) for job_id in ids if not mark.job_id or job_id < mark.job_id][:chunk]
             case "due":  # from the next one on: who is put off meanwhile moves ahead of the reader
                 return await self._after_by_score(source.key, mark, "+inf", (), chunk)
-            case "ended":  # nobody is created after its end
-                least = str(round(since.timestamp() * 1000)) if since else "-inf"
+            case "ended":
                 return await self._after_by_score(source.key, mark, least, ("REV",), chunk)
 
     async def _after_in_lane(self, key: str, mark: Mark, chunk: int) -> list[Mark]:
@@ -283,13 +295,24 @@ def _is_behind(row: Mark, mark: Mark, *, backwards: bool) -> bool:
     return row.job_id < mark.job_id if backwards else row.job_id > mark.job_id
 
 
+def _earliest_end(query: JobQuery) -> str:
+    """Of a job that may fit, as a score: nobody is created after its end."""
+    times = [moment.timestamp() for moment in (query.since, query.ended_since) if moment]
+    return str(round(max(times) * 1000)) if times else "-inf"
+
+
 def _of_hash(query: JobQuery) -> list[str]:
-    """What a filter names that stands in a job's hash: names and values in turn."""
+    """What a filter says of a job's hash: a name, whether it `is` or is `not`, and a value, in turn; "" is none."""
     told = {
         "lane": query.lane, "contact": query.contact, "location": query.location, "outcome": query.outcome,
         "reason": query.reason,
     }  # fmt: skip
-    return [part for name, value in told.items() if value for part in (name, value)]
+    asked = [part for name, value in told.items() if value for part in (name, "is", value)]
+    if query.failure:
+        asked += ["reason", "not", "", "reason", "not", Reason.CANCELLED]
+    if query.failure is Failures.UNEXPECTED:
+        asked += ["outcome", "is", ""]
+    return asked
 
 
 def _fits(view: JobView, query: JobQuery) -> bool:
@@ -303,14 +326,27 @@ def _fits(view: JobView, query: JobQuery) -> bool:
     )
     if any(told and told != found for told, found in wanted):
         return False
-    if query.since or query.until:
-        created = datetime.fromisoformat(view.created_at)
-        if (query.since and created < query.since) or (query.until and created >= query.until):
-            return False
-    if query.q:
-        text = msgspec.json.encode(view.lead).decode().casefold() if view.lead else ""
-        return query.q in (view.id, view.contact_id) or query.q.casefold() in text
+    if query.failure and view.reason in (None, Reason.CANCELLED):
+        return False
+    if query.failure is Failures.UNEXPECTED and view.outcome:
+        return False
+    return _is_of_the_time(view, query) and _tells(view, query.q)
+
+
+def _is_of_the_time(view: JobView, query: JobQuery) -> bool:
+    created = datetime.fromisoformat(view.created_at) if query.since or query.until else None
+    if created and ((query.since and created < query.since) or (query.until and created >= query.until)):
+        return False
+    if query.ended_since:
+        return view.finished_at is not None and datetime.fromisoformat(view.finished_at) >= query.ended_since
     return True
+
+
+def _tells(view: JobView, text: str | None) -> bool:
+    if not text:
+        return True
+    lead = msgspec.json.encode(view.lead).decode().casefold() if view.lead else ""
+    return text in (view.id, view.contact_id) or text.casefold() in lead
 
 
 def _cursor(at: int, mark: Mark) -> str:

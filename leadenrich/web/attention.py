@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
+from urllib.parse import urlencode
 
+from leadenrich.core.job import JobState
+from leadenrich.core.times import iso
+from leadenrich.store.job_list import Failures
 from leadenrich.telemetry.health import HealthReport
 from leadenrich.web.shown import ProviderShown, StatsShown
 from leadenrich.web.story import age, clock
@@ -36,11 +40,19 @@ class Notice:
     link: str = ""
 
 
-def notices(stats: StatsShown, health: HealthReport, *, failed_today: int, budget: int) -> list[Notice]:
-    """`failed_today`: leads that ended in FAILED_FINAL by no cancel and without an outcome. `budget`: credits."""
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Leads that ended in FAILED_FINAL without an outcome, cancelled by nobody, since a time (epoch seconds)."""
+
+    count: int
+    since_s: int
+
+
+def notices(stats: StatsShown, health: HealthReport, *, failed: Failed, budget: int) -> list[Notice]:
+    """`budget`: the day's, in credits; 0 is none."""
     told = [*_trouble(health), *_pauses(stats)]
     told += [] if told else _waiting(stats)
-    return [*told, *_spent(stats, budget), *_failures(failed_today), *_notes(stats, health)]
+    return [*told, *_spent(stats, budget), *_failures(failed), *_notes(stats, health)]
 
 
 def _trouble(health: HealthReport) -> Iterator[Notice]:
@@ -86,13 +98,15 @@ def _spent(stats: StatsShown, budget: int) -> Iterator[Notice]:
         )
 
 
-def _failures(failed: int) -> Iterator[Notice]:
-    if failed:
-        leads = "1 lead" if failed == 1 else f"{failed:,} leads"
+def _failures(failed: Failed) -> Iterator[Notice]:
+    if failed.count:
+        leads = "1 lead" if failed.count == 1 else f"{failed.count:,} leads"
+        since = iso(failed.since_s * 1000)
+        those = {"state": JobState.FAILED_FINAL, "failure": Failures.UNEXPECTED, "ended_since": since}
         yield Notice(
             "wait",
             f"{leads} failed within a day. See why, and run them again once the cause is gone.",
-            "/jobs?state=FAILED_FINAL",
+            f"/jobs?{urlencode(those)}",
         )
 
 

@@ -17,6 +17,7 @@ from leadenrich.store.search import QUESTION_CHARS
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import COOKIE, SESSION_S, Access, Session
 from leadenrich.web.api import JOB_ID
+from leadenrich.web.attention import Failed
 from leadenrich.web.frame import login_page
 from leadenrich.web.job_desk import JobDesk
 from leadenrich.web.live import Live
@@ -105,10 +106,8 @@ class Dashboard:
             history.speed(period),
             history.calls_a_second(),
         )
-        budget = self._budgets.get("realestateapi", 0)
-        return overview_page(
-            Figures(shown(stats, StatsShown), health, chart, speed, calls, day.total(FAILED), budget), visitor
-        )
+        budget, failed = self._budgets.get("realestateapi", 0), Failed(day.total(FAILED), day.starts[0])
+        return overview_page(Figures(shown(stats, StatsShown), health, chart, speed, calls, failed, budget), visitor)
 
     async def search(self, request: web.Request, visitor: Session) -> Page:
         query = query_of(request, SearchQuery, strangers=True)

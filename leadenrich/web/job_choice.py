@@ -13,13 +13,14 @@ from aiohttp import web
 from multidict import MultiDict
 
 from leadenrich.core.job import JobState, Lane, Outcome, Reason
-from leadenrich.store.job_list import JobFilter
+from leadenrich.store.job_list import Failures, JobFilter
 from leadenrich.store.views import JobQuery
 from leadenrich.web.api import job_query
 
-TIMES: Final = ("since", "until")
+TIMES: Final = ("since", "until", "ended_since")
 _NO_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?", re.ASCII)
-_NAMES: Final = ("q", "state", "lane", "reason", "outcome", "contact", "location", *TIMES)
+_NAMES: Final = ("q", "state", "lane", "reason", "failure", "outcome", "contact", "location", *TIMES)
+_SINCE: Final = {"since": "since", "until": "before", "ended_since": "ended since"}
 _LABELS: Final = {"q": "text", "contact": "contact", "location": "location"}
 
 
@@ -59,7 +60,7 @@ def hidden(members: Mapping[str, str]) -> str:
 
 def filter_form(query: JobQuery) -> str:
     """The form of the list, as HTML."""
-    rare = ("outcome", "reason", "lane", "contact", "location", *TIMES)
+    rare = ("outcome", "reason", "failure", "lane", "contact", "location", *TIMES)
     is_open = " open" if any(getattr(query, name) for name in rare) else ""
     clear = '<a href="/jobs">Show all</a>' if filter_of(query) else ""
     return f"""<form method="get" action="/jobs" class="search">
@@ -70,11 +71,13 @@ def filter_form(query: JobQuery) -> str:
 <details{is_open}><summary>More to filter by</summary><div class="search">
 {_select("outcome", "Outcome", Outcome, query.outcome)}
 {_select("reason", "Reason of a failure", Reason, query.reason)}
+{_select("failure", "Kind of failure", Failures, query.failure)}
 {_select("lane", "Lane", Lane, query.lane)}
 {_input("contact", "Contact's id", query.contact or "")}
 {_input("location", "Location's id", query.location or "")}
 {_input("since", "Came in since (UTC)", _minute(query.since), "datetime-local")}
 {_input("until", "and before (UTC)", _minute(query.until), "datetime-local")}
+{_input("ended_since", "Ended since (UTC)", _minute(query.ended_since), "datetime-local")}
 </div></details>
 </form>"""
 
@@ -99,7 +102,7 @@ def _input(name: str, label: str, value: str, kind: str = "text") -> str:
 def _said(query: JobQuery) -> Iterator[str]:
     for name, text in filter_of(query).items():
         if name in TIMES:
-            yield f"{'since' if name == 'since' else 'before'} {text[:16].replace('T', ' ')} UTC"
+            yield f"{_SINCE[name]} {text[:16].replace('T', ' ')} UTC"
         else:
             yield f"{_LABELS[name]} “{text}”" if name in _LABELS else text
 

@@ -242,6 +242,10 @@ def _told(verb: Verb, tally: Tally) -> str:
 
 
 def _back(query: JobQuery) -> str:
-    """To the list without state and reason: those that were meant are in another state now."""
-    left = {name: value for name, value in filter_of(query).items() if name not in ("state", "reason")}
+    """To the list without state and failure: those that were meant are in another state now."""
+    left = {
+        name: value
+        for name, value in filter_of(query).items()
+        if name not in ("state", "reason", "failure", "ended_since")
+    }
     return f"/jobs?{urlencode(left)}" if left else "/jobs"

@@ -16,7 +16,7 @@ from leadenrich.core.times import iso
 from leadenrich.store.history import FAILED, Chart, Period, Speed
 from leadenrich.telemetry.health import HealthReport
 from leadenrich.web.access import Session
-from leadenrich.web.attention import Notice, notices
+from leadenrich.web.attention import Failed, Notice, notices
 from leadenrich.web.frame import act_form, cell, framed, refreshing, row, row_head, state_of, table
 from leadenrich.web.shown import ProviderShown, StatsShown
 from leadenrich.web.story import age, clock
@@ -34,7 +34,7 @@ class Figures:
     chart: Chart
     speed: Speed | None
     calls: dict[str, float]
-    failed_today: int
+    failed: Failed
     budget: int
 
 
@@ -52,7 +52,7 @@ def overview_page(figures: Figures, visitor: Session) -> str:
 
 
 def _attention(figures: Figures) -> str:
-    told = notices(figures.stats, figures.health, failed_today=figures.failed_today, budget=figures.budget)
+    told = notices(figures.stats, figures.health, failed=figures.failed, budget=figures.budget)
     if not told:
         return '<p class="good">All is well: nothing needs you.</p>'
     return "".join(_notice(notice) for notice in told)

@@ -130,6 +130,19 @@ def test_as_json(alone: Shell) -> None:
     assert [it["contact_id"] for it in told["failures"]] == ["failed"]
 
 
+def test_the_last_failures_are_none_that_a_person_cancelled(alone: Shell) -> None:
+    """They hid the one that somebody should look after."""
+
+    async def a_failure_and_many_cancelled(desk: Desk) -> None:
+        await some_life(desk)
+        for number in range(6):
+            await desk.queue.cancel(await desk.new(f"cancelled{number}"), by="Ada")
+
+    alone.desk(a_failure_and_many_cancelled)
+    told = json.loads(alone.done("status", "--json").out)
+    assert [it["contact_id"] for it in told["failures"]] == ["failed"]
+
+
 def test_without_a_daemon_it_says_so_and_is_1(alone: Shell) -> None:
     told = alone.run("status")
     assert told.status == 1

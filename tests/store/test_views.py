@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from leads import lead
 from queue_desk import Desk
 
 from leadenrich.core.job import JobState, Lane, Outcome, Reason
-from leadenrich.core.retry import Failure, Release, RetryLater
+from leadenrich.core.retry import Bury, Failure, Release, RetryLater
 from leadenrich.core.written import pack_fields, pack_tags
+from leadenrich.store.job_list import Failures
 from leadenrich.store.job_view import WrittenView
 from leadenrich.store.queue import Submission
 from leadenrich.store.schema import credits_key
@@ -180,6 +181,45 @@ async def test_lists_are_filtered_by_how_leads_ended(desk: Desk) -> None:
     assert await walk(desk.views, JobQuery(outcome=Outcome.DISQUALIFIED)) == [second.job_id]
     assert await walk(desk.views, JobQuery(reason=Reason.STALLED)) == [third.job_id]
     assert await walk(desk.views, JobQuery(reason=Reason.STALLED, outcome=Outcome.QUALIFIED)) == []
+
+
+async def test_failures_that_nobody_expected_are_found_among_the_others(desk: Desk) -> None:
+    """Behind what a person cancelled; and of a job that ran again and succeeded nothing is left."""
+    waiting = [await desk.new(f"c{number}") for number in range(5)]
+    unmatched, exhausted, retried, succeeded = await desk.claim(4)
+    await desk.queue.bury(unmatched, Bury(Reason.PROPERTY_NOT_FOUND, Failure("none", "trace"), Outcome.NO_MATCH))
+    await desk.bury(exhausted, Reason.ATTEMPTS_EXHAUSTED)
+    await desk.bury(retried)
+    await desk.queue.revive(retried.job_id, by="Ada")
+    await desk.complete(succeeded)
+    await desk.queue.cancel(waiting[4], by="Ada")
+    failed = JobState.FAILED_FINAL
+    for query, expected in [
+        (JobQuery(failure=Failures.UNEXPECTED), {exhausted.job_id}),
+        (JobQuery(state=failed, failure=Failures.UNEXPECTED), {exhausted.job_id}),
+        (JobQuery(state=failed, failure=Failures.NOT_CANCELLED), {exhausted.job_id, unmatched.job_id}),
+        (JobQuery(failure=Failures.NOT_CANCELLED, outcome=Outcome.NO_MATCH), {unmatched.job_id}),
+        (JobQuery(state=JobState.SUCCEEDED, failure=Failures.NOT_CANCELLED), set()),
+    ]:
+        assert set(await walk(desk.views, query)) == expected, query
+
+
+async def test_lists_are_filtered_by_when_jobs_ended(desk: Desk) -> None:
+    first, second, third = [await desk.new(f"c{number}") for number in range(3)]
+    await desk.bury(await desk.one())
+    ended = datetime.fromisoformat((await desk.job(first)).finished_at or "")
+    while await desk.time_ms() <= ended.timestamp() * 1000:
+        pass  # the millisecond is over
+    await desk.complete(await desk.one())
+    for query, expected in [
+        (JobQuery(ended_since=ended), {first, second}),
+        (JobQuery(ended_since=ended + timedelta(milliseconds=1)), {second}),
+        (JobQuery(ended_since=ended, state=JobState.FAILED_FINAL), {first}),
+        (JobQuery(ended_since=ended, since=AFTER), set()),
+        (JobQuery(ended_since=ended, state=JobState.QUEUED), set()),
+    ]:
+        assert set(await walk(desk.views, query)) == expected, query
+    assert await desk.state(third) == JobState.QUEUED
 
 
 @pytest.mark.parametrize("lane", [Lane.LIVE, Lane.BULK])

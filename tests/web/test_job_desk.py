@@ -16,6 +16,7 @@ from queue_desk import Desk
 from store_office import office_store
 
 from leadenrich.core.job import Lane, Outcome, Reason
+from leadenrich.core.retry import Bury, Failure
 from leadenrich.store.queue import Submission
 from leadenrich.web.csv_export import safe_cell
 
@@ -107,6 +108,25 @@ async def test_all_that_failed_on_an_outage_run_again_and_no_others(pages: Pages
     assert set(await pages.states(stalled)) == {"FAILED_FINAL"}
     assert "30 jobs run again." in (await pages.get("/jobs"))[1]
     assert await pages.audit() == [("retry", "jobs", 30, 0)]
+
+
+async def test_the_overview_opens_the_failures_that_it_counted(pages: Pages) -> None:
+    """And neither what a person cancelled nor leads without a match, which would all run again with one click."""
+    [tired] = await pages.failed(1)
+    await pages.desk.new("unmatched")
+    none = Bury(Reason.PROPERTY_NOT_FOUND, Failure("none", "trace"), Outcome.NO_MATCH)
+    await pages.desk.queue.bury(await pages.desk.one(), none)
+    await pages.desk.queue.cancel(await pages.desk.new("cancelled"), by="Ada")
+    _, overview = await pages.get("/")
+    [banner] = re.findall(r'1 lead failed within a day\..*? <a href="([^"]+)">Show them</a>', overview)
+    _, page = await pages.get(unescape(banner))
+    assert re.findall(r'href="/jobs/([^/?"]+)"', page) == [tired]
+    assert '<option value="unexpected" selected>' in page
+    [link] = [it for it in re.findall(r'href="(/jobs/confirm[^"]+)"', page) if "do=retry" in it]
+    _, asked = await pages.get(unescape(link))
+    assert "<strong>1 job</strong>" in asked
+    assert "FAILED_FINAL, unexpected, ended since 1970-01-01 00:00 UTC" in asked
+    assert await pages.submit(asked, "/jobs/act") == (303, "/jobs")
 
 
 async def test_more_than_one_form_can_bear_asks_again(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
