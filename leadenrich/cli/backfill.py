@@ -81,6 +81,7 @@ async def _backfill(config: Config, location_id: str, args: argparse.Namespace, 
 
         await to_its_end(
             _through(config, location_id, args, tally, screen, paused, take),
+            screen,
             lambda: store.keep("backfill", target, tally, whole=False),
         )
         seconds = screen.seconds

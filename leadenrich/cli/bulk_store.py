@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 
 from leadenrich.bulk.tally import EXAMPLES, Tally
+from leadenrich.cli.bulk_screen import BulkScreen
 from leadenrich.cli.configuration import refuse
 from leadenrich.cli.loop import run_loop
 from leadenrich.cli.status import DONE, FAILED
@@ -116,11 +117,11 @@ def tell_examples(tally: Tally) -> None:
         print(f"  and {tally.rejected - EXAMPLES:,} more")
 
 
-async def to_its_end(work: Awaitable[None], on_stop: Callable[[], Awaitable[None]]) -> None:
+async def to_its_end(work: Awaitable[None], screen: BulkScreen, on_stop: Callable[[], Awaitable[None]]) -> None:
     """Ctrl-C is told with what it leaves behind; then the process ends as interrupted."""
     try:
         await work
     except asyncio.CancelledError:
-        print(f"Stopped. {GO_ON}", file=sys.stderr)
+        print(f"Stopped: {screen.take_down()}. {GO_ON}", file=sys.stderr)
         await on_stop()
         raise

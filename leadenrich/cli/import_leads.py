@@ -92,6 +92,7 @@ def _import(config: Config, file: CsvFile, reader: LeadReader, args: argparse.Na
             leads = usable_leads(rows, reader, reject)
             await to_its_end(
                 import_leads(leads, feeder, tally, lambda: screen.show(rows.position)),
+                screen,
                 lambda: store.keep("import", file.path.name, tally, whole=False),
             )
             seconds = screen.seconds

@@ -65,6 +65,44 @@ def test_on_a_terminal_a_bar_with_rate_and_time_left(
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", shown)) is not no_color
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (32, "50%, 4,842/s"),
+        (60, "50%, 20 rejected, 4,842/s, 0:04:15 left"),
+        (84, "50%, 1,234,567 queued, 20 rejected, 4,842/s, 0:04:15 left"),
+        (120, "50%, 1,234,567 queued, 0 duplicate, 20 rejected, 4,842/s, 0:04:15 left"),
+    ],
+)
+def test_where_there_is_little_room_percent_and_rate_are_the_last_to_go(
+    columns: int, shown: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    file, tally = io.StringIO(), Tally(queued=1_234_567, duplicates=0, rejected=20)
+    console = Console(file=file, force_terminal=True, width=columns, color_system=None)
+    with BulkScreen("a_long_name_of_a_file_of_leads.csv", tally, 10_000, console=console, clock=clock) as screen:
+        clock.now += 255
+        screen.show(5_000)
+    [line] = {it for it in re.split(r"[\r\n]|\x1b\[[0-9?]*[A-Za-z]", file.getvalue()) if "50%" in it}
+    assert len(line) <= columns
+    assert line.startswith("a_long_")
+    assert line.endswith(f" {shown}")
+
+
+def test_who_takes_it_down_has_the_last_word(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No bar stays below it with what was shown a moment before."""
+    monkeypatch.setenv("TERM", "xterm")
+    file, tally = io.StringIO(), Tally(queued=900)
+    console = Console(file=file, force_terminal=True, width=80, color_system=None)
+    with BulkScreen("leads.csv", tally, 10_000, console=console, clock=clock) as screen:
+        clock.now += 1
+        screen.show(5_000)
+        tally.queued = 1_000
+        assert screen.take_down() == "1,000 queued, 0 duplicate, 0 rejected"
+        file.write("Stopped.")
+    assert file.getvalue().endswith("\x1b[1A\x1b[2KStopped."), "the bar's line is cleared, and not drawn again"
+
+
 def test_a_backfill_whose_total_nobody_told_shows_what_it_counts(clock: Clock) -> None:
     file, tally = io.StringIO(), Tally(queued=5)
     tally.left_out["enriched already"] = 7
