@@ -212,6 +212,12 @@ def test_a_misspelt_variable_is_told_the_nearest_key_of_its_section(given: str, 
     assert found[given.lower().replace("__", ".")].endswith(hint)
 
 
+def test_a_key_of_no_section_is_told_a_few_like_it_and_where_all_are() -> None:
+    hint = faults_of(None, {"LEADENRICH_FOO__BAR": "5"}, Path("/nonexistent"))["foo.bar"]
+    assert hint.count(",") == 3, hint
+    assert hint.endswith("; `leadenrich check` lists all, config.example.toml explains them")
+
+
 def test_of_a_file_that_cannot_be_read_only_that_is_said(write) -> None:
     """What its settings would have to fit is beside the point."""
     path = write("[server\n")

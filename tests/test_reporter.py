@@ -60,3 +60,5 @@ def test_a_webhook_s_line_takes_no_closer_look(monkeypatch: pytest.MonkeyPatch) 
     queued, ignored = map(json.loads, told.getvalue().splitlines())
     assert (queued["event"], queued["job_id"], "why" in queued) == ("queued", "job1", False)
     assert (ignored["event"], ignored["why"]) == ("ignored", "no address")
+    assert ignored["contact_id"] == "C1"
+    assert "job_id" not in ignored, "there is none to look for"

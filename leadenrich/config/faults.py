@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _ALIKE: Final = 0.6  # of 1: below it a hint leads astray more often than home
+_LISTED: Final = 20  # names that a line has room for: a section's
+_NEAREST: Final = 3
 _TELLING: Final = 4  # letters that say something
 
 
@@ -31,7 +33,7 @@ class ConfigFaults(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name nobody knows: "; did you mean `port`?", or what there is."""
+    """A hint for a name nobody knows: "; did you mean `port`?", or what there is: of many, the few most like it."""
     names = list(known)
     folded = name.lower()
     # `max_attempts` is more like `attempts` than its letters say.
@@ -39,4 +41,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(folded, inside or names, n=1, cutoff=0 if inside else _ALIKE)
     if close:
         return f"; did you mean `{close[0]}`?"
-    return f"; known here: {', '.join(names)}" if names else ""
+    if len(names) <= _LISTED:
+        return f"; known here: {', '.join(names)}" if names else ""
+    like = difflib.get_close_matches(folded, names, n=_NEAREST, cutoff=0)
+    return f"; the nearest are {', '.join(like)}; `leadenrich check` lists all, config.example.toml explains them"

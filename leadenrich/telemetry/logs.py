@@ -33,6 +33,7 @@ _NAMES: Final = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _METHODS: Final = {"warn": "warning", "exception": "error", "err": "error", "fatal": "critical"}  # by their level
 _FIRST: Final = ("time", "level", "event", "job_id", "contact_id", "location_id", "lane", "attempt")
+_IDS: Final = frozenset({"job_id", "contact_id", "location_id"})
 _SERVER_LINES_PER_S: Final = 10
 # Chatty below a warning; `log.level = "debug"` shows what they say.
 _LIBRARIES: Final = ("aiohttp", "asyncio", "redis", "backoff", "hiredis")
@@ -101,8 +102,8 @@ def job_event(
 ) -> None:
     """One line for an event of a job's life, under the names that people and scripts rely on.
 
-    `failure` becomes `error` and `stack`; `failed` always carries both. Nearly all lines are such, so they go to the
-    writer directly, and nowhere before `configure`.
+    `failure` becomes `error` and `stack`; `failed` always carries both. An empty id is left out. Nearly all lines are
+    such, so they go to the writer directly, and nowhere before `configure`.
     """
     if _writer is None or (level := _level(event, more)) < _writer.level:
         return
@@ -117,6 +118,8 @@ def job_event(
         "attempt": attempt,
         **more,
     }
+    if not (job_id and contact_id and location_id):  # an event that became no job has no id to look for
+        line = {name: value for name, value in line.items() if value or name not in _IDS}
     if failure is not None or event is Event.FAILED:
         shown = failure or Failure("")
         line |= {"error": shown.error, "stack": shown.trace}
