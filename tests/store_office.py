@@ -21,10 +21,10 @@ PROVIDERS = ("realestateapi", "ghl:loc1")
 
 
 @asynccontextmanager
-async def office_store() -> AsyncIterator[tuple[Desk, Operations, Feed]]:
+async def office_store(settings: QueueSettings | None = None) -> AsyncIterator[tuple[Desk, Operations, Feed]]:
     """A desk, the operations on its queue, and what happens there."""
     async with open_redis(RedisSettings(url="fakeredis://")) as connection:
-        queue = Queue(connection, QueueSettings(), worker="w1")
+        queue = Queue(connection, settings or QueueSettings(), worker="w1")
         await queue.open()
         audit = Audit(connection, queue.keys)
         operations = Operations(

@@ -126,6 +126,7 @@ class _Deed:
     done: str
     one: Callable[[str, Actor], Awaitable[None]]
     many: Callable[[bool, int, str | None], Awaitable[Tally]]
+    lost: Callable[[int], Awaitable[int]] | None = None  # older failures that so many would push out
 
 
 def _retried(args: argparse.Namespace) -> Act:
@@ -151,7 +152,8 @@ def _cancelled(args: argparse.Namespace) -> Act:
         def many(dry_run: bool, limit: int, cursor: str | None) -> Awaitable[Tally]:
             return do.cancel_many(replace(wanted, dry_run=dry_run, limit=limit, cursor=cursor), whoever())
 
-        return await _do(args, _Deed("cancel", "End {}?", "waiting job", "{} cancelled", do.cancel, many))
+        deed = _Deed("cancel", "End {}?", "waiting job", "{} cancelled", do.cancel, many, do.at_stake)
+        return await _do(args, deed)
 
     return act
 
@@ -166,12 +168,12 @@ async def _do(args: argparse.Namespace, deed: _Deed) -> int:
     if args.ids:
         return await _one_by_one(args, deed)
     most = args.limit or sys.maxsize
-    matched = min(most, await _count(deed))
+    counted = await _count(deed, most)
+    matched = counted.matched
     if not matched:
         _tell(Tally(), deed, args)
         return DONE
-    what = f"1 {deed.what}" if matched == 1 else f"{matched} {deed.what}s"
-    if not agreed(deed.asked.format(what), yes=args.yes):
+    if not agreed(_question(counted, deed, args), yes=args.yes):
         print("Nothing was changed.", file=sys.stderr)
         return FAILED
     total, cursor = Tally(), None
@@ -193,14 +195,28 @@ async def _do(args: argparse.Namespace, deed: _Deed) -> int:
     return DONE
 
 
-async def _count(deed: _Deed) -> int:
-    matched, cursor = 0, None
+async def _count(deed: _Deed, most: int) -> Tally:
+    total, cursor = Tally(), None
     while True:
-        part = await deed.many(True, MANY_MAX, cursor)
-        matched += part.matched
+        part = await deed.many(True, min(MANY_MAX, most - total.matched), cursor)
+        _add(total, part)
         cursor = part.next_cursor
-        if cursor is None:
-            return matched
+        if cursor is None or total.matched >= most:
+            break
+    total.failures_removed = await deed.lost(total.matched) if deed.lost else 0
+    return total
+
+
+def _question(counted: Tally, deed: _Deed, args: argparse.Namespace) -> str:
+    """With what somebody should know who says yes."""
+    asked = deed.asked.format(_number(counted.matched, deed.what))
+    if counted.reasons and not args.reason:
+        most_first = sorted(counted.reasons.items(), key=lambda of: -of[1])
+        asked += f" They failed for: {', '.join(f'{count} {reason}' for reason, count in most_first)}."
+    if counted.failures_removed:
+        failures = _number(counted.failures_removed, "older failure")
+        asked += f" {failures} will be removed to make room (queue.keep_failed)."
+    return asked
 
 
 async def _one_by_one(args: argparse.Namespace, deed: _Deed) -> int:
@@ -225,14 +241,26 @@ def _add(total: Tally, part: Tally) -> None:
     total.matched += part.matched
     total.done += part.done
     total.skipped += part.skipped
+    total.failures_removed += part.failures_removed
+    for reason, count in part.reasons.items():
+        total.reasons[reason] = total.reasons.get(reason, 0) + count
 
 
 def _tell(tally: Tally, deed: _Deed, args: argparse.Namespace) -> None:
+    lost = tally.failures_removed
     if args.json:
-        print(msgspec.json.encode({"matched": tally.matched, "done": tally.done, "skipped": tally.skipped}).decode())
+        told = {"matched": tally.matched, "done": tally.done, "skipped": tally.skipped}
+        if deed.lost and not args.ids:
+            told["failures_removed"] = lost
+        print(msgspec.json.encode(told).decode())
         return
     skipped = f", {tally.skipped} left as they are: gone, or in another state by now" if tally.skipped else ""
-    print(f"{deed.done.format(tally.done)}{skipped}." if tally.matched else "No job fits.")
+    are_lost = f" {_number(lost, 'older failure')} removed to make room (queue.keep_failed)." if lost else ""
+    print(f"{deed.done.format(tally.done)}{skipped}.{are_lost}" if tally.matched else "No job fits.")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 _ACTIONS: Final[dict[str, Callable[[argparse.Namespace], Act]]] = {

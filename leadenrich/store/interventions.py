@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Final, Literal
 
@@ -49,6 +50,17 @@ class Tally(msgspec.Struct):
     done: Annotated[int, Meta(description="Jobs that were changed; 0 where they were only counted.")] = 0
     skipped: Annotated[int, Meta(description="Jobs that were gone, or in another state, when it was their turn.")] = 0
     dry_run: bool = False
+    reasons: Annotated[
+        dict[str, int],
+        Meta(description="Of failed jobs that fit: how many for which reason.", examples=[{"attempts_exhausted": 12}]),
+    ] = {}
+    failures_removed: Annotated[
+        int,
+        Meta(
+            description="Older failures, cancelled ones aside, that were removed to make room for what was cancelled "
+            "(queue.keep_failed); where jobs were only counted: that would be."
+        ),
+    ] = 0
     next_cursor: Annotated[
         str | None, Meta(description="More may fit: what to give as cursor to go on; else null.")
     ] = None
@@ -94,14 +106,21 @@ class Interventions:
         query = _query(wanted, JobState(wanted.state) if wanted.state else None)
         return await self._many(wanted, query, "cancel", self._queue.cancel, actor)
 
+    async def at_stake(self, count: int) -> int:
+        """How many older failures, cancelled ones aside, would be kept no longer if `count` jobs were cancelled."""
+        return len(await self._jobs.at_stake(count, keep=self._queue.keep_failed))
+
     async def _many(
         self, wanted: Many, query: JobQuery, action: Action, act: Callable[..., Awaitable[None]], actor: Actor
     ) -> Tally:
         """First the ids, then the deeds: what is done must not move the place of who reads."""
         tally = Tally(dry_run=wanted.dry_run)
-        ids, tally.next_cursor = await self._ids(query, wanted.limit, action)
-        tally.matched = len(ids)
+        found, tally.next_cursor = await self._found(query, wanted.limit, action)
+        ids, tally.matched = list(found), len(found)
+        tally.reasons = dict(Counter(filter(None, found.values())).most_common())
+        at_stake = await self._jobs.at_stake(len(ids), keep=self._queue.keep_failed) if action == "cancel" else []
         if wanted.dry_run:
+            tally.failures_removed = len(at_stake)
             return tally
         try:
             for first in range(0, len(ids), AT_ONCE):
@@ -110,10 +129,11 @@ class Interventions:
                 tally.done += fates.count(True)
                 tally.skipped += fates.count(False)
                 for fate in fates:
-                    if isinstance(fate, StoreUnavailable):
-                        raise CutOff(tally) from fate
                     if isinstance(fate, BaseException):
                         raise fate
+            tally.failures_removed = await self._jobs.gone(at_stake)
+        except StoreUnavailable as error:
+            raise CutOff(tally) from error
         finally:
             told = msgspec.json.encode(wanted).decode()
             await self._audit.keep(actor, action, "jobs", done=tally.done, skipped=tally.skipped, detail=told)
@@ -126,15 +146,15 @@ class Interventions:
             return False
         return True
 
-    async def _ids(self, query: JobQuery, limit: int, action: Action) -> tuple[list[str], str | None]:
-        """Up to `limit` jobs that fit, each once, and where to go on."""
-        ids: dict[str, None] = {}
+    async def _found(self, query: JobQuery, limit: int, action: Action) -> tuple[dict[str, str | None], str | None]:
+        """Up to `limit` jobs that fit, each once, with why it failed if it did; and where to go on."""
+        found: dict[str, str | None] = {}
         while True:
-            part = msgspec.structs.replace(query, limit=min(limit - len(ids), PAGE_MAX))
+            part = msgspec.structs.replace(query, limit=min(limit - len(found), PAGE_MAX))
             page = await self._jobs.page(part, only_waiting=action == "cancel")
-            ids |= dict.fromkeys(job.id for job in page.jobs if job.state in _STATES[action])
-            if page.next_cursor is None or len(ids) >= limit:
-                return list(ids), page.next_cursor
+            found |= {job.id: job.reason for job in page.jobs if job.state in _STATES[action]}
+            if page.next_cursor is None or len(found) >= limit:
+                return found, page.next_cursor
             query = msgspec.structs.replace(query, cursor=page.next_cursor)
 
 

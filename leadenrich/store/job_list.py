@@ -176,6 +176,24 @@ class JobList:
         view = job_view(job_id, raw, load, timeline, steps)
         return view and msgspec.structs.replace(view, written=written_view(steps))
 
+    async def at_stake(self, more: int, *, keep: int) -> list[str]:
+        """Of the newest `keep` in FAILED_FINAL, those that `more` of them would push out and that nobody cancelled."""
+        dead, ids = self._keys.dead, list[str]()
+        failed = int(await self._connection.execute("ZCARD", dead))
+        oldest = min(failed, failed + more - keep)
+        for first in range(0, oldest, SIFTED):
+            rows = await self._connection.execute("ZRANGE", dead, first, min(first + SIFTED, oldest) - 1)
+            likely = await self._likely([Mark(row.decode()) for row in rows], ["reason", "not", Reason.CANCELLED])
+            ids += [mark.job_id for mark in likely]
+        return ids
+
+    async def gone(self, ids: Sequence[str]) -> int:
+        """How many of these jobs are kept no longer."""
+        kept = 0
+        for first in range(0, len(ids), SIFTED):
+            kept += int(await self._connection.execute("EXISTS", *map(self._keys.job, ids[first : first + SIFTED])))
+        return len(ids) - kept
+
     def _ask(self, pipeline: Pipeline, job_id: str) -> None:
         """For the job's four keys."""
         pipeline.hgetall(self._keys.job(job_id))

@@ -107,6 +107,7 @@ class Queue:
         self.owner = f"{worker}/{secrets.token_hex(4)}"
         self._connection = connection
         self._settings = settings
+        self.keep_failed = settings.keep_failed
         self._trigger_tags = tuple(tag.casefold() for tag in trigger_tags)
         self._unknown_updates = "1" if enrich_unknown_updates else "0"
         self._probe_ms = probe_ms

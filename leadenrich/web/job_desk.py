@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -138,13 +139,21 @@ class JobDesk:
         if ids:
             jobs = [job for job_id in dict.fromkeys(ids[:CHOSEN_MAX]) if (job := await self._job(job_id)) is not None]
             fitting = [job for job in jobs if job.state in _states(verb)]
-            return confirm_page(verb, visitor, count=len(fitting), jobs=fitting)
+            return confirm_page(verb, visitor, await self._counted(verb, fitting), jobs=fitting)
         if "from" in request.query:
             raise Refused(400, "No job was chosen: tick those that are meant.")
         query = query_told(request)
         tally = await self._many(verb, query, visitor_actor(visitor), dry_run=True, limit=COUNTED_MAX)
-        more = tally.next_cursor is not None
-        return confirm_page(verb, visitor, count=tally.matched, more=more, query=query)
+        return confirm_page(verb, visitor, tally, query=query)
+
+    async def _counted(self, verb: Verb, chosen: Sequence[JobShown]) -> Tally:
+        """What the store tells of all that fit a filter, of the chosen ones."""
+        tally = Tally(
+            matched=len(chosen), reasons=dict(Counter(job.reason for job in chosen if job.reason).most_common())
+        )
+        if verb == "cancel":
+            tally.failures_removed = await self._do.interventions.at_stake(len(chosen))
+        return tally
 
     async def act(self, request: web.Request, deed: Deed) -> Page:
         verb = _verb(deed.form.text("do"))
@@ -156,6 +165,7 @@ class JobDesk:
             tally = await self._many(verb, msgspec.structs.replace(query, cursor=cursor), deed.actor, limit=BATCH)
             sum_up.done += tally.done
             sum_up.skipped += tally.skipped
+            sum_up.failures_removed += tally.failures_removed
             cursor = tally.next_cursor
             if cursor is None:
                 return deed.done(_told(verb, sum_up), _back(query))
@@ -163,8 +173,7 @@ class JobDesk:
             verb, msgspec.structs.replace(query, cursor=cursor), deed.actor, dry_run=True, limit=COUNTED_MAX
         )
         return confirm_page(
-            verb, deed.session, count=left.matched, more=left.next_cursor is not None, query=query,
-            cursor=cursor or "", so_far=_told(verb, sum_up),
+            verb, deed.session, left, query=query, cursor=cursor or "", so_far=_told(verb, sum_up),
         )  # fmt: skip
 
     async def _act_on_chosen(self, verb: Verb, deed: Deed) -> Page:
@@ -238,7 +247,11 @@ def _query_of(deed: Deed) -> JobQuery:
 
 def _told(verb: Verb, tally: Tally) -> str:
     said = f"{tally.done:,} job{'' if tally.done == 1 else 's'} {_DONE[verb]}."
-    return f"{said} {tally.skipped:,} were gone, or in another state by then." if tally.skipped else said
+    if tally.skipped:
+        said += f" {tally.skipped:,} were gone, or in another state by then."
+    if lost := tally.failures_removed:
+        said += f" {lost:,} older failure{'' if lost == 1 else 's'} removed to make room (queue.keep_failed)."
+    return said
 
 
 def _back(query: JobQuery) -> str:

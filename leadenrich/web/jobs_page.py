@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from leadenrich.core.job import JobState
+from leadenrich.store.interventions import Tally
 from leadenrich.store.views import JobQuery
 from leadenrich.web.access import Session
 from leadenrich.web.frame import act_form, cell, framed, moment, refreshing, row, row_head, state_of, table
@@ -104,16 +105,16 @@ def _all_of_them(query: JobQuery, visitor: Session) -> str:
 def confirm_page(
     verb: Verb,
     visitor: Session,
+    tally: Tally,
     *,
-    count: int,
-    more: bool = False,
     query: JobQuery | None = None,
     jobs: Sequence[JobShown] = (),
     cursor: str = "",
     so_far: str = "",
 ) -> str:
-    """What will be done, to how many: the chosen `jobs`, or all that fit `query`; `more` says that it may be more than
-    `count`. With `cursor` it goes on behind what was done already, told in `so_far`."""
+    """What will be done, to how many, as they were counted in `tally`: the chosen `jobs`, or all that fit `query`. With
+    `cursor` it goes on behind what was done already, told in `so_far`."""
+    count, more = tally.matched, tally.next_cursor is not None
     which = _WHICH[verb]
     members = {"do": verb} | ({"cursor": cursor} if cursor else {})
     if query is not None:
@@ -135,7 +136,22 @@ def confirm_page(
     )
     done = f'<p class="good" role="status">{escape(so_far)}</p>' if so_far else ""
     content = f"""{done}<section aria-labelledby="what"><h2 id="what">{VERBS[verb]} {escape(what)}?</h2>
-<p><strong>{many}</strong> {"fits" if count == 1 and not more else "fit"} now. {_DOES[verb]}</p>{listed}
+<p><strong>{many}</strong> {"fits" if count == 1 and not more else "fit"} now. {_DOES[verb]}</p>
+{_consequences(tally)}{listed}
 {acts if count or more else ""}
 <p><a href="/jobs?{escape(back)}">Back without doing anything</a></p></section>"""
     return framed("Confirm", f"{VERBS[verb]} jobs", content, visitor, here="/jobs")
+
+
+def _consequences(tally: Tally) -> str:
+    """Why those failed that run again, or which failures are lost for what is cancelled; as HTML."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.reasons.items())
+    told = [f"They failed for: {reasons}."] if reasons else []
+    if lost := tally.failures_removed:
+        number = (
+            f"{'At least ' if tally.next_cursor is not None else ''}{lost:,} older failure{'' if lost == 1 else 's'}"
+        )
+        told.append(
+            f"{number} will be removed to make room (queue.keep_failed): look at those first, or run them again."
+        )
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in told)

@@ -155,10 +155,39 @@ def test_many_are_counted_asked_for_and_done_in_parts(shell: Shell, monkeypatch:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     ended = shell.done("jobs", "cancel", "--state", "QUEUED", "--limit", "30", "--yes", "--json")
     assert ended.err == "20 of 30\n30 of 30\n"
-    assert json.loads(ended.out) == {"matched": 30, "done": 30, "skipped": 0}
+    assert json.loads(ended.out) == {"matched": 30, "done": 30, "skipped": 0, "failures_removed": 0}
     assert sum(state == "QUEUED" for state in states(shell).values()) == 15
     assert states(shell)[stalled[0]] == "FAILED_FINAL"
     assert shell.done("jobs", "retry", "--reason", "bad_address").out == "No job fits.\n"
+
+
+def test_who_runs_many_again_hears_first_why_they_failed(shell: Shell) -> None:
+    shell.desk(failed(2, Reason.STALLED))
+    shell.desk(failed(3, Reason.PROPERTY_NOT_FOUND))
+    asked = shell.run("jobs", "retry", "--state", "FAILED_FINAL")
+    told = "Run 5 failed jobs again? They failed for: 3 property_not_found, 2 stalled."
+    assert asked.err.startswith(f"leadenrich: {told} Not a terminal")
+    assert "Run 4 failed jobs again? " in shell.run("jobs", "retry", "--state", "FAILED_FINAL", "--limit", "4").err
+
+
+def test_who_cancels_many_hears_which_failures_make_room(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than queue.keep_failed push older failures out of what is kept; what was cancelled before is no loss."""
+    monkeypatch.setattr("leadenrich.cli.jobs.BATCH", 4)
+    shell.config.write_text(shell.config.read_text().replace("[queue]\n", "[queue]\nkeep_failed = 10\n"))
+    [first, *others] = shell.desk(failed(4))
+    shell.desk(waiting("cancelled"))
+    assert shell.done("jobs", "cancel", "--state", "QUEUED", "--yes").out == "1 cancelled.\n"
+    shell.desk(waiting(*(f"w{number}" for number in range(8))))
+    asked = shell.run("jobs", "cancel", "--state", "QUEUED").err
+    assert "End 8 waiting jobs? 3 older failures will be removed to make room (queue.keep_failed)." in asked
+    asked = shell.run("jobs", "cancel", "--state", "QUEUED", "--limit", "6").err
+    assert "End 6 waiting jobs? 1 older failure will be removed to make room (queue.keep_failed)." in asked
+    told = shell.done("jobs", "cancel", "--state", "QUEUED", "--yes").out
+    assert told == "8 cancelled. 3 older failures removed to make room (queue.keep_failed).\n"
+    assert {first, *others} & states(shell).keys() == {others[-1]}
+    shell.desk(waiting("one-more"))
+    told = shell.done("jobs", "cancel", "--state", "QUEUED", "--yes", "--json").out
+    assert json.loads(told) == {"matched": 1, "done": 1, "skipped": 0, "failures_removed": 1}
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,11 @@ async def test_many_are_counted_first_and_then_run_again(office: Office) -> None
     body = {"reason": "attempts_exhausted", "dry_run": True}
     status, tally = await office.post("/api/v1/jobs/retry", body)
     assert (status, tally) == (
-        200, {"matched": 60, "done": 0, "skipped": 0, "dry_run": True, "next_cursor": None}
+        200,
+        {
+            "matched": 60, "done": 0, "skipped": 0, "dry_run": True, "reasons": {"attempts_exhausted": 60},
+            "failures_removed": 0, "next_cursor": None,
+        },
     )  # fmt: skip
     assert await office.audit() == []
     status, tally = await office.post("/api/v1/jobs/retry", body | {"dry_run": False})

@@ -15,6 +15,7 @@ from leads import lead
 from queue_desk import Desk
 from store_office import office_store
 
+from leadenrich.config import QueueSettings
 from leadenrich.core.job import Lane, Outcome, Reason
 from leadenrich.core.retry import Bury, Failure
 from leadenrich.store.queue import Submission
@@ -127,6 +128,37 @@ async def test_the_overview_opens_the_failures_that_it_counted(pages: Pages) -> 
     assert "<strong>1 job</strong>" in asked
     assert "FAILED_FINAL, unexpected, ended since 1970-01-01 00:00 UTC" in asked
     assert await pages.submit(asked, "/jobs/act") == (303, "/jobs")
+
+
+async def test_before_many_run_again_it_is_told_why_they_failed(pages: Pages) -> None:
+    failed = [*await pages.failed(2, Reason.STALLED), *await pages.failed(3, Reason.INTERNAL_ERROR)]
+    _, asked = await pages.get("/jobs/confirm?do=retry")
+    assert "<p>They failed for: 3 internal_error, 2 stalled.</p>" in asked
+    _, asked = await pages.get("/jobs/confirm?do=retry&" + "&".join(f"id={job_id}" for job_id in failed[:3]))
+    assert "<p>They failed for: 2 stalled, 1 internal_error.</p>" in asked
+
+
+async def test_before_many_are_cancelled_it_is_told_which_failures_make_room(start_web: Any) -> None:
+    async with (
+        office_store(QueueSettings(keep_failed=5)) as (desk, operations, _),
+        start_web(views=desk.views, operations=operations) as web,
+    ):
+        pages = Pages(web, desk)
+        await pages.log_in()
+        failed = await pages.failed(3)
+        waiting = [await desk.new(f"waits{number}") for number in range(4)]
+        _, asked = await pages.get(f"/jobs/confirm?do=cancel&id={waiting[0]}")
+        assert "removed" not in asked
+        _, asked = await pages.get("/jobs/confirm?do=cancel&" + "&".join(f"id={job_id}" for job_id in waiting[:3]))
+        assert "<p>1 older failure will be removed to make room (queue.keep_failed):" in asked
+        _, asked = await pages.get("/jobs/confirm?do=cancel")
+        assert "<p>2 older failures will be removed to make room (queue.keep_failed):" in asked
+        assert await pages.submit(asked, "/jobs/act") == (303, "/jobs")
+        assert (
+            "4 jobs cancelled. 2 older failures removed to make room (queue.keep_failed)."
+            in (await pages.get("/jobs"))[1]
+        )
+        assert [await desk.views.job(job_id) is None for job_id in failed] == [True, True, False]
 
 
 async def test_more_than_one_form_can_bear_asks_again(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
