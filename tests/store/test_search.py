@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from leads import lead
 from queue_desk import Desk
 
 from leadenrich.core.job import Lane
 from leadenrich.core.lead import Lead, PostalAddress
+from leadenrich.store.lead_texts import LeadTexts, searchable
 from leadenrich.store.search import HITS_MAX, Question, Search
 
 PAT = Lead(
@@ -33,7 +36,7 @@ PAT = Lead(
     ],
 )  # fmt: skip
 def test_a_lead_is_found_by_what_people_remember(asked: str) -> None:
-    assert Question(asked).fits(PAT)
+    assert Question(asked).fits(searchable(PAT))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_a_lead_is_found_by_what_people_remember(asked: str) -> None:
     ],
 )
 def test_what_does_not_fit_is_not_found(asked: str) -> None:
-    assert not Question(asked).fits(PAT)
+    assert not Question(asked).fits(searchable(PAT))
 
 
 @pytest.fixture
@@ -113,3 +116,37 @@ async def test_a_job_whose_lead_is_kept_no_longer_is_still_found_by_its_ids(desk
     await desk.connection.execute("DEL", desk.keys.load(job_id))
     assert (await search.find("ada")).jobs == []
     assert await search.exact("c1") == job_id
+
+
+async def test_what_was_read_is_not_read_again_and_what_changed_is(desk: Desk, search: Search) -> None:
+    """A job that is told something else when it runs once more is found by the new name only."""
+    first, dead = await desk.new("c1", first_name="Ada"), await desk.new("c2", first_name="Ada")
+    await desk.complete(await desk.one())
+    await desk.bury(await desk.one())
+    now = await desk.time_ms()
+    while await desk.time_ms() == now:
+        pass  # to the next millisecond
+    last = [await desk.new("c3", first_name="Ada"), await desk.new("c4", first_name="Ada")]
+    await desk.complete(await desk.one())  # the newest end of each kind is read again each time
+    await desk.bury(await desk.one())
+    assert {job.id for job in (await search.find("ada")).jobs} == {first, dead, *last}
+    await desk.connection.execute("DEL", desk.keys.load(first))
+    assert first in [job.id for job in (await search.find("ada")).jobs], "it was remembered"
+
+    await desk.queue.revive(dead, by="operator")
+    told = await desk.submit("c2", "1 Other St", kind="update", first_name="Bea")
+    assert told.job_id == dead, "it waits, and is told something newer"
+    assert [job.id for job in (await search.find("bea")).jobs] == [dead]
+    await desk.bury(await desk.one())
+    assert [job.id for job in (await search.find("bea")).jobs] == [dead]
+    assert dead not in [job.id for job in (await search.find("ada")).jobs]
+
+
+async def test_what_was_read_is_forgotten_in_time(desk: Desk) -> None:
+    texts = LeadTexts(desk.connection, desk.keys, remember_s=0.0)
+    job_id = (await desk.new("c1", first_name="Ada")).encode()
+    await desk.complete(await desk.one())
+    assert "ada" in (await texts.of([job_id], moving=()))[0]
+    await asyncio.sleep(0)  # the timer of no seconds comes round
+    await desk.connection.execute("DEL", desk.keys.load(job_id.decode()))
+    assert await texts.of([job_id], moving=()) == [""]
