@@ -82,6 +82,11 @@ class Desk:
         seconds, microseconds = await self.connection.execute("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
 
+    async def later_ms(self, than: int) -> None:
+        """Until Redis' clock shows a later millisecond."""
+        while await self.time_ms() <= than:
+            pass
+
     async def dump(self) -> dict[bytes, Any]:
         """Everything the queue has stored, to see that nothing changed."""
         held: dict[bytes, Any] = {}

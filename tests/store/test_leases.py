@@ -299,6 +299,27 @@ async def test_a_withdrawn_intent_counts_as_nothing_but_earlier_ones_stay(desk: 
     assert (await desk.queue.checkpoint(claim, "lookup", paid=True)).unknown == 1
 
 
+@pytest.mark.parametrize("intended", [True, False])
+@pytest.mark.parametrize("earlier", ["1000|2000|0|0|0", "1000||0|0|0"])
+async def test_a_step_done_anew_begins_anew_and_one_told_twice_does_not(
+    desk: Desk, intended: bool, earlier: str
+) -> None:
+    """Else it would have lasted from the first try to the last; a result is sent again where its answer was lost."""
+    job_id = await desk.new()
+    claim = await desk.one()
+    await desk.connection.execute("HSET", desk.keys.steps(job_id), "fields", earlier)  # by a run long ago
+    await desk.connection.execute("HSET", desk.keys.job(job_id), "steps", 1)
+    began = await desk.time_ms()
+    if intended:
+        began = (await desk.queue.checkpoint(claim, "fields")).started_ms
+        assert began > 2000
+        await desk.later_ms(began)
+    done = await desk.queue.checkpoint(claim, "fields", result=b"r")
+    assert done.started_ms == began if intended else done.started_ms >= began
+    await desk.later_ms(done.started_ms)
+    assert (await desk.queue.checkpoint(claim, "fields", result=b"r")).started_ms == done.started_ms
+
+
 async def test_results_survive_the_run(desk: Desk) -> None:
     """Bytes of any kind, opaque to Lua."""
     payload = bytes(range(256)) * 4

@@ -2,6 +2,9 @@
 Write down a step of a job: its intent (before an effect), its result (after it), or that the effect surely did not
 happen (the intent is withdrawn). Proves the lease.
 
+A step that is done anew begins anew: with its new intent, else with its result. A result that this run sends again,
+its answer lost, keeps the start: what the run did began no earlier than the run (`begun`).
+
 A step is "started|ended|cached|credits|unknown": unknown counts intents that never got a result of their own: one
 that finds a cached result later may have paid all the same.
 
@@ -12,7 +15,7 @@ Returns {word, started_ms, unknown}: word is "ok", "lost_lease" or "missing". O(
 ]]
 local job, steps, counts = KEYS[1], KEYS[2], KEYS[3]
 local token, id, name, verb = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local held = redis.call("HMGET", job, "state", "token")
+local held = redis.call("HMGET", job, "state", "token", "begun")
 local word = holds(held[1], held[2], token)
 if word ~= "ok" then return { word, "0", "0" } end
 local now = int(now_ms())
@@ -38,7 +41,9 @@ if verb == "withdraw" then
     end
   end
 elseif verb == "intent" then
-  if before and ended == "" and redis.call("HGET", steps, name .. ":token") ~= token then
+  if ended ~= "" then
+    started = now
+  elseif before and redis.call("HGET", steps, name .. ":token") ~= token then
     if ARGV[8] == "1" then unknown = one_more(unknown) end
     started = now
   end
@@ -46,6 +51,7 @@ elseif verb == "intent" then
   redis.call("HSET", job, "steps", 1)
 else
   if before and ended == "" and ARGV[5] == "1" and ARGV[8] == "1" then unknown = one_more(unknown) end
+  if tonumber(started) < tonumber(held[3]) then started = now end
   redis.call("HSET", steps, name, started .. "|" .. now .. "|" .. ARGV[5] .. "|" .. ARGV[6] .. "|" .. unknown,
     name .. ":result", ARGV[7])
   redis.call("HDEL", steps, name .. ":token")
