@@ -24,6 +24,7 @@ from leadenrich.store.job_view import JobView, job_view, written_view
 from leadenrich.store.payload import as_text
 from leadenrich.store.schema import Keys
 from leadenrich.store.scripts import Script
+from leadenrich.store.text_filter import TextFilter
 
 SCANNED_MAX = 2_000
 PAGE_MAX = 200
@@ -59,9 +60,10 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane | None = None
     contact: Annotated[str | None, Meta(description="A contact's id.")] = None
     location: Annotated[str | None, Meta(description="A location's id.")] = None
-    q: Annotated[str | None, Meta(description="A job's id, a contact's id, or text that is anywhere in the lead.")] = (
-        None
-    )
+    q: Annotated[
+        str | None,
+        Meta(description="A job's id, a contact's id, a phone in any form, or text that is anywhere in the lead."),
+    ] = None
     outcome: Annotated[Outcome | None, Meta(description="The lead's fate.")] = None
     reason: Annotated[Reason | None, Meta(description="Why it ended in FAILED_FINAL.")] = None
     failure: Annotated[
@@ -220,11 +222,11 @@ class JobList:
         if not text or not rows:
             return rows
         payloads = await self._connection.execute("MGET", *(self._keys.load(row.job_id) for row in rows))
-        folded = text.casefold()
+        wanted = TextFilter(text)
         return [
             row
             for row, payload in zip(rows, payloads, strict=True)
-            if payload is None or row.job_id == text or folded in as_text(payload).casefold()
+            if payload is None or wanted.is_one_of(row.job_id) or wanted.is_in(as_text(payload))
         ]
 
     def _sources(self, query: JobQuery) -> list[_Source]:
@@ -363,8 +365,10 @@ def _is_of_the_time(view: JobView, query: JobQuery) -> bool:
 def _tells(view: JobView, text: str | None) -> bool:
     if not text:
         return True
-    lead = msgspec.json.encode(view.lead).decode().casefold() if view.lead else ""
-    return text in (view.id, view.contact_id) or text.casefold() in lead
+    wanted = TextFilter(text)
+    if wanted.is_one_of(view.id, view.contact_id):
+        return True
+    return view.lead is not None and wanted.is_in(msgspec.json.encode(view.lead).decode())
 
 
 def _cursor(at: int, mark: Mark) -> str:

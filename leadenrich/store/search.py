@@ -8,13 +8,13 @@ ended ones are remembered for some minutes.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
 from leadenrich.core.address_parser import same_words
+from leadenrich.core.phone import phone_typed
 from leadenrich.store.connection import Connection
 from leadenrich.store.job_list import JobList
 from leadenrich.store.job_view import JobView
@@ -28,10 +28,6 @@ _PART: Final = 100  # leads read and unpacked at once: 1 to 2 ms of work
 _IDS_PART: Final = 5_000
 _LANE_MAX: Final = 200_000  # waiting jobs of a lane that are looked at, the newest
 _AT_ONCE: Final = 2  # searches of all visitors together
-_PHONE_DIGITS: Final = 10
-_PHONE_DIGITS_MIN: Final = 4
-_NOT_DIGIT: Final = re.compile(r"\D")
-_PHONE: Final = re.compile(r"[\d\s().+/-]+(?:x\d+|ext\.?\s*\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +45,7 @@ class Question:
     def __init__(self, text: str) -> None:
         text = text[:QUESTION_CHARS].strip()
         self._email = text.casefold() if "@" in text else ""
-        digits = _NOT_DIGIT.sub("", re.split("[xe]", text.casefold())[0]) if _PHONE.fullmatch(text) else ""
-        self._phone = digits[-_PHONE_DIGITS:] if len(digits) >= _PHONE_DIGITS_MIN else ""
+        self._phone = phone_typed(text)
         self._words = [self._spellings(word) for word in folded(text).split()]
 
     @staticmethod

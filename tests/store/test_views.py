@@ -21,6 +21,7 @@ from leadenrich.store.job_list import Failures
 from leadenrich.store.job_view import WrittenView
 from leadenrich.store.queue import Submission
 from leadenrich.store.schema import credits_key
+from leadenrich.store.search import Search
 from leadenrich.store.switches import Switches
 from leadenrich.store.views import BadCursor, JobQuery, Views
 
@@ -168,6 +169,16 @@ async def test_lists_are_filtered(desk: Desk) -> None:
         (JobQuery(since=BEFORE, until=AFTER, contact="c2"), {two}),
     ]:
         assert set(await walk(desk.views, query)) == expected, query
+
+
+@pytest.mark.parametrize("typed", ["(217) 555-0113", "+1 217 555 0113", "phone: 217.555.0113", "5550113"])
+@pytest.mark.parametrize("kept", ["+12175550113", "(217) 555-0113"])
+async def test_a_phone_is_found_in_every_form(desk: Desk, kept: str, typed: str) -> None:
+    """By the filter of lists as by the search."""
+    found = await desk.new("c1", phone=kept)
+    await desk.new("c2", phone="+12175550114", street="1 Other Way")
+    assert await walk(desk.views, JobQuery(q=typed)) == [found]
+    assert [job.id for job in (await Search(desk.connection, desk.keys).find(typed)).jobs] == [found]
 
 
 async def test_lists_are_filtered_by_how_leads_ended(desk: Desk) -> None:
