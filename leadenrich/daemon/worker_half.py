@@ -24,7 +24,7 @@ from leadenrich.store.boots import Boots
 from leadenrich.store.connection import Connection
 from leadenrich.store.daemons import Daemons
 from leadenrich.store.errors import StoreUnavailable
-from leadenrich.store.history import SAMPLE_S, History
+from leadenrich.store.history import History
 from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
 from leadenrich.telemetry.health import Health
@@ -106,7 +106,7 @@ class WorkerHalf:
             group.create_task(every(self._lease_s / 3, drained, self._heart.beat), name="heart")
             group.create_task(every(lambda: self._watch.rest_s, drained, self._look), name="watch")
             group.create_task(every(self._probe_s, stop, self._look_again), name="look-again")
-            group.create_task(every(SAMPLE_S, stop, self._history.sample), name="history")
+            group.create_task(every(lambda: self._history.rest_s, stop, self._history.sample), name="history")
             await self.pool.run(stop)
             drained.set()
         # Whoever asks next is not told of a daemon that is gone. A Redis that is away delays no end by more than this.

@@ -3,6 +3,9 @@
 Nothing of it is written where leads pass: a loop beside them copies what the scripts have counted anyway. The ring
 holds a sample each minute of a day and each hour of two weeks, so it never grows; a sample tells its own minute, so an
 old one in its place is known as such.
+
+A sample stands for the totals as its minute began: it is taken then, and who comes later within the minute (a daemon
+that started in it) leaves it as it is. Else what ended in between would stand in the chart a minute early.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from leadenrich.store.job_id import created_ms
 from leadenrich.store.job_list import scored
 from leadenrich.store.schema import Keys
 
-SAMPLE_S: Final = 60.0
 FAILED: Final = "FAILED"  # ended in FAILED_FINAL without an outcome, and not by a person's cancel
 _MINUTES: Final = 1440
 _HOURS: Final = 336
@@ -93,8 +95,13 @@ class History:
         self._clock = clock
         self._told: dict[str, int] = {}
 
+    @property
+    def rest_s(self) -> float:
+        """Until the next minute begins: when to sample again."""
+        return 60.0 - self._clock() % 60.0
+
     async def sample(self) -> None:
-        """Keep the totals of this minute. Daemons on one queue overwrite each other with the same."""
+        """Keep the totals of this minute, unless that was done; of the calls those that all daemons told so far."""
         made = dict(self._calls_made())
         news = {name: count - self._told.get(name, 0) for name, count in made.items()}
         pipeline = self._connection.pipeline()
@@ -105,6 +112,8 @@ class History:
             await self._connection.flush(pipeline)
         self._told = made
         now = await self._now()
+        for _, kept in await self._samples([now.minute]):
+            now = msgspec.structs.replace(now, ended=kept.ended)
         raw = msgspec.json.encode(now)
         places = [_minute_place(now.minute)]
         if not await self._samples([now.minute], by_hour=True):  # of an hour its first is kept

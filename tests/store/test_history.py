@@ -62,6 +62,31 @@ async def test_a_chart_tells_what_ended_in_each_minute(desk: Desk, clock: Clock,
     assert chart.since_s == NOON
 
 
+@pytest.mark.parametrize("period", Period)
+async def test_what_ends_after_a_minute_began_stands_in_that_minute(
+    desk: Desk, clock: Clock, make_history: MakeHistory, period: Period
+) -> None:
+    """A daemon that starts within a minute samples at once; then the minute's own sample is there already."""
+    one, other = make_history(), make_history()
+    clock.go(-0.5)
+    for _ in range(2):
+        await one.sample()
+        clock.now += one.rest_s
+    assert clock.now == NOON + MINUTE  # a sampler comes back as a minute begins, whenever it began
+    clock.now = NOON
+    await one.sample()
+    await ends(desk, 1, Outcome.QUALIFIED)
+    clock.go(0.6)
+    await other.sample()
+    clock.go(0.4)
+    await other.sample()
+    chart = await one.chart(period)
+    at = NOON // chart.step_s * chart.step_s
+    assert {start: count for start, count in zip(chart.starts, chart.series["QUALIFIED"], strict=True) if count} == {
+        at: 1
+    }
+
+
 async def test_what_a_person_cancelled_is_no_failure(desk: Desk, clock: Clock, make_history: MakeHistory) -> None:
     """Twenty thousand of them hid the three that somebody should have looked after."""
     history = make_history()
