@@ -21,6 +21,7 @@ from leadenrich.store.job_list import Failures
 from leadenrich.store.job_view import WrittenView
 from leadenrich.store.queue import Submission
 from leadenrich.store.schema import credits_key
+from leadenrich.store.scripts import Script
 from leadenrich.store.search import Search
 from leadenrich.store.switches import Switches
 from leadenrich.store.views import BadCursor, JobQuery, Views
@@ -213,6 +214,19 @@ async def test_failures_that_nobody_expected_are_found_among_the_others(desk: De
         (JobQuery(state=JobState.SUCCEEDED, failure=Failures.NOT_CANCELLED), set()),
     ]:
         assert set(await walk(desk.views, query)) == expected, query
+
+
+async def test_redis_itself_passes_over_what_a_filter_leaves_out(desk: Desk) -> None:
+    """Every condition counts: else jobs by the thousand would be read whole, to be left out afterwards."""
+    cancelled, exhausted = [await desk.new(f"c{number}") for number in range(2)]
+    await desk.queue.cancel(cancelled, by="Ada")
+    await desk.bury(await desk.one(), Reason.ATTEMPTS_EXHAUSTED)
+    jobs = [desk.keys.job(job_id) for job_id in (cancelled, exhausted, "unknown")]
+    fitting = Script(desk.connection, "fitting")
+    not_cancelled = ["reason", "not", "", "reason", "not", "cancelled"]
+    assert await fitting(jobs, not_cancelled) == [2]
+    assert await fitting(jobs, [*not_cancelled, "outcome", "is", ""]) == [2]
+    assert await fitting(jobs, [*not_cancelled, "outcome", "not", ""]) == []
 
 
 async def test_lists_are_filtered_by_when_jobs_ended(desk: Desk) -> None:
