@@ -234,6 +234,10 @@ async def test_the_sandbox_says_how_to_play_and_the_readme_s_leads_end_there_as_
             assert await ends(there) == ("SUCCEEDED", None)
             assert await ends(nowhere) == ("FAILED_FINAL", "property_not_found")
             assert await ends(nowhere) == ("FAILED_FINAL", "property_not_found"), "tried again, and the same"
+            [(vendor, order)] = re.findall(r"curl (\S+) -d '(.+)'", shown.errors)
+            assert vendor in faults
+            async with session.post(vendor, data=order) as answer:
+                assert (answer.status, (await answer.json())["match"]) == (201, {"provider": "realestateapi"})
             assert len(faults) == 2
             for url in faults:
                 async with session.post(url, json={"kind": "throttle"}) as answer:
@@ -241,6 +245,8 @@ async def test_the_sandbox_says_how_to_play_and_the_readme_s_leads_end_there_as_
                 async with session.delete(url) as answer:
                     assert answer.ok
         given = dict(re.findall(r"(LEADENRICH_\w+)=(\S+)", shown.errors))
+        assert given["LEADENRICH_GHL__WEBHOOK_TOKEN"] == "demo"
+        assert f":{given['LEADENRICH_SERVER__PORT']}/" in webhook
         async with command(tmp_path, "setup", **given) as setting_up:
             assert await exit_status(setting_up) == 0
         assert "47 fields are there, 0 to create" in setting_up.output

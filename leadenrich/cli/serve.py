@@ -54,7 +54,8 @@ async def _sandboxed(config: Config, options: ServeOptions) -> None:
         if running.url is not None:
             sandbox.echo_to(f"{running.url}/webhooks/ghl")
         with contextlib.suppress(OSError):  # nobody reads: no reason to end
-            told = how_to_play(sandbox, running.url, own_token=own_token, embedded=config.redis.url == EMBEDDED)
+            redis = None if config.redis.url == EMBEDDED else (config.redis.url, config.queue.name)
+            told = how_to_play(sandbox, running.url, own_token=own_token, redis=redis)
             print(told, file=sys.stderr, flush=True)
 
     async with sandboxed(config) as (turned, sandbox):

@@ -1,17 +1,19 @@
 """Faults on order: what the fake vendors shall do wrong, how often, and to whom.
 
 By code: `faults.add(Fault("throttle", retry_after=1), times=2, match=Match(address="742|EVERGREEN TER"))`.
-Over HTTP, on either fake: `POST /_sandbox/faults` with `{"kind": "throttle", "retry_after": 1, "times": 2,
-"match": {"address": "742|EVERGREEN TER"}}`; `DELETE /_sandbox/faults` clears them all.
+Over HTTP, on the fake that shall fail: `POST /_sandbox/faults` with `{"kind": "throttle", "retry_after": 1, "times": 2,
+"match": {"address": "742|EVERGREEN TER"}}`; there `GET` shows what is armed and `DELETE` clears it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
-from msgspec import Meta, Struct
+from msgspec import Meta, MsgspecError, Struct
+from msgspec.json import decode
+from msgspec.structs import replace
 
 from leadenrich.sandbox.calls import Call
 
@@ -40,6 +42,9 @@ FaultKind: TypeAlias = Literal[
 ]
 
 
+STATUS_MIN: Final = 200  # below it the answer would not be over
+
+
 class Fault(Struct, frozen=True, forbid_unknown_fields=True):
     """One way to fail. `retry_after`: seconds; "date+5": an HTTP date 5 s ahead; any other text goes out as it is."""
 
@@ -48,6 +53,12 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True):
     retry_after: int | str | None = None
     seconds: Annotated[float, Meta(ge=0)] = 0.0
     body: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status < STATUS_MIN if self.kind == "status" else self.status:
+            raise ValueError(
+                f"`status` is {self.status}: the kind `status`, and no other, takes one of {STATUS_MIN} to 599"
+            )
 
 
 class Match(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -75,6 +86,34 @@ class FaultOrder(Fault, frozen=True, forbid_unknown_fields=True):
     times: Annotated[int, Meta(ge=1)] | None = 1
     after: Annotated[int, Meta(ge=0)] = 0
     match: Match = Match()
+
+
+def read_order(raw: bytes, provider: str) -> FaultOrder:
+    """An order as it came to this vendor's address, which makes it this vendor's.
+
+    Raises: ValueError, with what would be right.
+    """
+    try:
+        order = decode(raw, type=FaultOrder)
+    except MsgspecError as error:
+        raise ValueError(f"{error}{_right(str(error))}") from None
+    if order.match.provider not in ("", provider):
+        raise ValueError(
+            f"`match.provider` is `{order.match.provider}`: send it to that vendor's address, this is {provider}"
+        )
+    if order.kind == "neighbour" and provider != "realestateapi":
+        raise ValueError("`kind` is `neighbour`: only RealEstateAPI has records of houses")
+    return replace(order, match=replace(order.match, provider=provider))
+
+
+def _right(error: str) -> str:
+    """What could stand where msgspec found something else."""
+    if "unknown field" in error:
+        kind = Match if "$.match" in error else FaultOrder
+        return f"; known: {', '.join(kind.__struct_fields__)}"
+    if "enum value" in error and "$.match.provider" in error:
+        return "; one of realestateapi, ghl"
+    return f"; one of {', '.join(get_args(FaultKind))}" if "`$.kind`" in error or "field `kind`" in error else ""
 
 
 Predicate: TypeAlias = Callable[[Call], bool]
@@ -108,15 +147,23 @@ class Faults:
         fault = Fault(order.kind, order.status, order.retry_after, order.seconds, order.body)
         return self.add(fault, times=order.times, match=order.match, after=order.after)
 
-    def clear(self) -> int:
-        """Disarm everything; answers how many were armed."""
-        count = len(self._armed)
-        self._armed.clear()
-        return count
+    def clear(self, provider: str = "") -> int:
+        """Disarm everything, or what may hit one vendor; answers how many were armed."""
+        gone = self.armed_for(provider)
+        self._armed = [armed for armed in self._armed if armed not in gone]
+        return len(gone)
 
     @property
     def armed(self) -> tuple[Armed, ...]:
         return tuple(self._armed)
+
+    def armed_for(self, provider: str) -> tuple[Armed, ...]:
+        """What may hit this vendor; "" for all. A predicate may hit any."""
+        return tuple(
+            armed
+            for armed in self._armed
+            if not provider or not isinstance(armed.match, Match) or armed.match.provider in ("", provider)
+        )
 
     def take(self, call: Call) -> Fault | None:
         """The fault for this call, used up by it; None when the call shall be answered truly."""

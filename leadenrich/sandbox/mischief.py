@@ -146,4 +146,4 @@ def _plain(fault: Fault) -> web.Response:
         case "empty":
             return web.Response(status=200, content_type="application/json")
         case _:
-            return web.Response(status=fault.status or 500, text=fault.body, content_type="application/json")
+            return web.Response(status=fault.status, text=fault.body, content_type="application/json")

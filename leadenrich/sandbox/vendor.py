@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from leadenrich.core.lead import Json
 from leadenrich.sandbox.calls import Call
-from leadenrich.sandbox.faults import Armed, FaultOrder, Faults, Match
+from leadenrich.sandbox.faults import Armed, Faults, Match, read_order
 from leadenrich.sandbox.mischief import Dropped, carry_out
 
 SHOWN_CALLS = 200  # that GET /_sandbox/calls answers by default
@@ -111,17 +111,17 @@ class FakeVendor:
         return as_json({"calls": [cast("Json", msgspec.to_builtins(call)) for call in newest]})
 
     async def _show_faults(self, _request: web.Request) -> web.Response:
-        return as_json({"faults": [_shown(armed) for armed in self.faults.armed]})
+        return as_json({"faults": [_shown(armed) for armed in self.faults.armed_for(self.name)]})
 
     async def _order_fault(self, request: web.Request) -> web.Response:
         try:
-            order = msgspec.json.decode(await request.read(), type=FaultOrder)
-        except msgspec.MsgspecError as error:
+            order = read_order(await request.read(), self.name)
+        except ValueError as error:
             return as_json({"error": str(error)}, status=400)
         return as_json(_shown(self.faults.order(order)), status=201)
 
     async def _clear_faults(self, _request: web.Request) -> web.Response:
-        return as_json({"cleared": self.faults.clear()})
+        return as_json({"cleared": self.faults.clear(self.name)})
 
 
 def as_json(body: Any, *, status: int = 200, content_type: str = "application/json") -> web.Response:

@@ -183,15 +183,45 @@ async def test_an_operator_plays_over_http(client: ClientSession, sandbox: Sandb
     async with client.get(url) as answer:
         [armed] = (await answer.json())["faults"]
         assert (armed["kind"], armed["times"], armed["fired"]) == ("throttle", 2, 1)
-    async with client.delete(f"{sandbox.ghl_url}/_sandbox/faults") as answer:  # shared by both fakes
-        assert await answer.json() == {"cleared": 1}
+    assert armed["match"] == {"provider": "realestateapi", "address": "742|"}
+    for cleared, vendor in ((0, sandbox.ghl_url), (1, sandbox.realestateapi_url)):
+        async with client.delete(f"{vendor}/_sandbox/faults") as answer:
+            assert await answer.json() == {"cleared": cleared}
     async with client.get(f"{sandbox.realestateapi_url}/_sandbox/calls?limit=1") as answer:
         [call] = (await answer.json())["calls"]
         assert (call["status"], call["address_key"]) == (429, "742|EVERGREEN TER||62704")
 
 
-@pytest.mark.parametrize("order", [{"kind": "explode"}, {"kind": "hang", "match": {"pth": "x"}}, {"times": 1}, []])
-async def test_a_wrong_order_is_explained(client: ClientSession, sandbox: Sandbox, order: Any) -> None:
+async def test_an_order_is_for_the_vendor_it_is_sent_to(client: ClientSession, sandbox: Sandbox) -> None:
+    async with client.post(f"{sandbox.ghl_url}/_sandbox/faults", json={"kind": "status", "status": 418}) as answer:
+        assert answer.status == 201
+    async with client.get(f"{sandbox.realestateapi_url}/_sandbox/faults") as answer:
+        assert await answer.json() == {"faults": []}
+    async with client.get(f"{sandbox.ghl_url}/_sandbox/faults") as answer:
+        assert [it["match"] for it in (await answer.json())["faults"]] == [{"provider": "ghl"}]
+    assert (await buy(client, sandbox))[0] == 200
+    assert await tag(client, sandbox) == 418
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        ({"kind": "explode"}, "one of throttle, daily, unauthorized, "),
+        ({"times": 1}, "one of throttle, daily, unauthorized, "),
+        ({"kind": "hang", "match": {"pth": "x"}}, "known: provider, method, path, address, contact"),
+        ({"kind": "hang", "tmes": 2}, "known: kind, status, retry_after, seconds, body, times, after, match"),
+        ({"kind": "hang", "match": {"provider": "x"}}, "one of realestateapi, ghl"),
+        ({"kind": "hang", "match": {"provider": "realestateapi"}}, "send it to that vendor's address, this is ghl"),
+        ({"kind": "neighbour"}, "only RealEstateAPI"),
+        ({"kind": "status"}, "takes one of 200 to 599"),
+        ({"kind": "status", "status": 0}, "takes one of 200 to 599"),
+        ({"kind": "status", "status": 101}, "takes one of 200 to 599"),
+        ({"kind": "throttle", "status": 500}, "takes one of 200 to 599"),
+        ([], "Expected `object`"),
+    ],
+)
+async def test_a_wrong_order_is_explained(client: ClientSession, sandbox: Sandbox, order: Any, says: str) -> None:
     async with client.post(f"{sandbox.ghl_url}/_sandbox/faults", json=order) as answer:
         assert answer.status == 400
-        assert (await answer.json())["error"]
+        assert says in (await answer.json())["error"]
+    assert not sandbox.faults.armed
