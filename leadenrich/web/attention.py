@@ -105,7 +105,8 @@ def _failures(failed: Failed) -> Iterator[Notice]:
         those = {"state": JobState.FAILED_FINAL, "failure": Failures.UNEXPECTED, "ended_since": since}
         yield Notice(
             "wait",
-            f"{leads} failed within a day. See why, and run them again once the cause is gone.",
+            f"{leads} failed within a day, those that ran again since included. See why, and run the others again once "
+            "the cause is gone.",
             f"/jobs?{urlencode(those)}",
         )
 

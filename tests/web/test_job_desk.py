@@ -119,7 +119,7 @@ async def test_the_overview_opens_the_failures_that_it_counted(pages: Pages) -> 
     await pages.desk.queue.bury(await pages.desk.one(), none)
     await pages.desk.queue.cancel(await pages.desk.new("cancelled"), by="Ada")
     _, overview = await pages.get("/")
-    [banner] = re.findall(r'1 lead failed within a day\..*? <a href="([^"]+)">Show them</a>', overview)
+    [banner] = re.findall(r'1 lead failed within a day, .*? <a href="([^"]+)">Show them</a>', overview)
     _, page = await pages.get(unescape(banner))
     assert re.findall(r'href="/jobs/([^/?"]+)"', page) == [tired]
     assert '<option value="unexpected" selected>' in page
