@@ -195,6 +195,12 @@ async def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None
                 assert demo_leads(1)[0].address.line1 in await page.text()
             async with session.get(f"{url}/readyz") as answer:
                 assert answer.status == 200
+            nowhere = told_curls()[0]
+            async with session.post(f"{url}/webhooks/ghl/workflow?token=demo", json=nowhere) as answer:
+                assert answer.status == 202
+        await until(lambda: "property_not_found" in shown.errors, "the end that must be")
+        [line] = [line for line in shown.errors.splitlines() if "property_not_found" in line]
+        assert " warning failed " in line, "for people, although it goes to no terminal"
         assert shown.process.returncode is None
         shown.process.send_signal(signal.SIGINT)
         assert await exit_status(shown, within_s=5) == 0

@@ -17,7 +17,7 @@ from leadenrich.cli.loop import run_loop
 from leadenrich.cli.sandboxed import sandboxed
 from leadenrich.cli.serve import local
 from leadenrich.cli.status import DONE, FAILED
-from leadenrich.config import Config
+from leadenrich.config import Config, LogSettings
 from leadenrich.daemon import CannotStart, Running, ServeOptions, serve
 from leadenrich.sandbox.leads import DemoLead, demo_leads, webhook_body
 from leadenrich.sandbox.server import Sandbox
@@ -77,11 +77,15 @@ async def _demo(count: int, *, once: bool) -> int:
 
 
 def _config(*, free_port: bool) -> Config:
-    """The defaults, quick retries, and a free port for a run that ends."""
+    """The defaults, quick retries, a free port for a run that ends.
+
+    The log is for people also where it goes to a file: who fails as it must is a line there, without a stack.
+    """
     config = local(Config())
     port = 0 if free_port else int(os.environ.get("LEADENRICH_SERVER__PORT", PORT))
     return replace(
         config,
+        log=LogSettings(format="console"),
         queue=replace(config.queue, backoff_delay=BACKOFF_S),
         server=replace(config.server, port=port),
         worker=replace(config.worker, name="demo"),
