@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 from leadenrich.core.contact import Contact, CustomField
 from leadenrich.core.errors import Throttled, Transient
@@ -17,8 +18,10 @@ from leadenrich.enrich.mapping import FieldMapping
 from leadenrich.enrich.rules import RuleSet
 from leadenrich.providers.ghl_shapes import ContactPage, ListedContact, PageMark
 
+T = TypeVar("T")
+
 SHARE: Final = 0.5  # of the location's limit: the rest is for live leads
-TRIES: Final = 8  # of a page that does not come; waits 1 s, 2 s, 4 s ... between them
+TRIES: Final = 8  # of an answer that does not come; waits 1 s, 2 s, 4 s ... between them
 WAIT_S_MAX: Final = 60.0
 PAUSED_S: Final = 2.0  # between two looks at a location that is paused
 
@@ -130,7 +133,7 @@ async def pages(
         while why := await paused():
             on_wait(why)
             await sleep(PAUSED_S)
-        page = await _page(search, location_id, mark, on_wait, sleep)
+        page = await patiently(partial(search.contact_page, location_id, mark), on_wait, sleep)
         yield page
         times = [listed.added_ms for listed in page.contacts if listed.added_ms is not None]
         # Only where the answers are in the order asked for: else newer contacts might come behind older ones.
@@ -141,18 +144,16 @@ async def pages(
         mark = page.next
 
 
-async def _page(
-    search: ContactSearch,
-    location_id: str,
-    mark: PageMark | None,
+async def patiently(
+    call: Callable[[], Awaitable[T]],
     on_wait: Callable[[str], None],
-    sleep: Callable[[float], Awaitable[None]],
-) -> ContactPage:
-    """Raises: what `pages` raises."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> T:
+    """What the call to HighLevel answers, as soon as it does. Raises: what `pages` raises."""
     tries = 0
     while True:
         try:
-            page = await search.contact_page(location_id, mark)
+            answer = await call()
         except Throttled as throttled:
             on_wait(str(throttled))
             await sleep(max(0.1, throttled.until_ms / 1000 - time.time()))
@@ -164,4 +165,4 @@ async def _page(
             await sleep(min(2.0 ** (tries - 1), WAIT_S_MAX))
         else:
             on_wait("")
-            return page
+            return answer

@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 
-from leadenrich.bulk.backfill import SHARE, Chosen, choose, lead_of, pages
+from leadenrich.bulk.backfill import SHARE, Chosen, choose, lead_of, pages, patiently
 from leadenrich.bulk.feeder import Feeder
 from leadenrich.bulk.tally import Tally
 from leadenrich.cli.bulk_screen import BulkScreen
@@ -140,7 +140,7 @@ async def _through(
     # The daemon's calls count against the same limit: it must find its half whenever a live lead comes.
     async with Ghl(config.ghl, now_ms=now_ms, allow_private=private, share=SHARE) as crm:
         chosen = choose(
-            await crm.custom_fields(location_id),
+            await patiently(lambda: crm.custom_fields(location_id), screen.wait),
             mapping_of(config),
             rules_of(config),
             tag=args.tag or "",
