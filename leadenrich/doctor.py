@@ -101,10 +101,11 @@ async def examine(
     now_ms: Callable[[], int],
     within_s: float = CHECK_S,
     alert: bool = False,
+    unset: str = "",
 ) -> list[Finding]:
     """Every check, side by side, in the order of the report. What cannot be asked is a finding, not an error.
 
-    `alert` posts a message to `alerts.url`.
+    `alert` posts a message to `alerts.url`; `unset` is said where a secret is not set.
     """
     private = config.server.allow_private_upstreams
     # Nothing is bought and hardly anything asked: the pace of the configuration does not matter here.
@@ -113,17 +114,18 @@ async def examine(
     async with rea, ghl:
         checks = [
             _bounded("Redis", within_s, _redis(config)),
-            _bounded("RealEstateAPI", within_s, _seller(config, rea)),
+            _bounded("RealEstateAPI", within_s, _seller(config, rea, unset)),
             *(
-                _bounded(f"HighLevel {location.id}", within_s, _location(location, ghl, entries))
+                _bounded(f"HighLevel {location.id}", within_s, _location(location, ghl, entries, unset))
                 for location in config.ghl.locations
             ),
             *([_bounded("alerts", within_s, _alerts(config))] if alert else []),
         ]
         found = [finding for findings in await asyncio.gather(*checks) for finding in findings]
     if not config.ghl.locations:
-        found.append(Finding("HighLevel", "problem", "no location is configured", "add [[ghl.locations]]: id, token"))
-    return [*_configuration(config), *found]
+        todo = f"add [[ghl.locations]]: id, token{unset}"
+        found.append(Finding("HighLevel", "problem", "no location is configured", todo))
+    return [*_configuration(config, unset), *found]
 
 
 async def _bounded(what: str, within_s: float, check: Coroutine[None, None, list[Finding]]) -> list[Finding]:
@@ -134,14 +136,16 @@ async def _bounded(what: str, within_s: float, check: Coroutine[None, None, list
         return [Finding(what, "problem", f"did not answer within {within_s:g} s", "see whether it can be reached")]
 
 
-def _configuration(config: Config) -> list[Finding]:
+def _configuration(config: Config, unset: str) -> list[Finding]:
     found = [
         Finding(f"configuration {notice.key}", "warning", notice.message, "see config.example.toml")
         for notice in notices(config)
     ]
     if config.ghl.webhook_token is None:
         told = "is not set: workflow webhooks are answered 401, only the app's signed ones are taken"
-        found.append(Finding("configuration ghl.webhook_token", "warning", told, "set it if workflows send leads"))
+        found.append(
+            Finding("configuration ghl.webhook_token", "warning", told, f"set it if workflows send leads{unset}")
+        )
     return found or [Finding("configuration", "ok", "nothing stands out")]
 
 
@@ -204,10 +208,12 @@ async def _alerts(config: Config) -> list[Finding]:
 # --- the vendors -----------------------------------------------------------------------------------------------------
 
 
-async def _seller(config: Config, rea: RealEstateApi) -> list[Finding]:
+async def _seller(config: Config, rea: RealEstateApi, unset: str) -> list[Finding]:
     """One call, and a free one."""
     if not config.realestateapi.api_key:
-        return [Finding("RealEstateAPI key", "problem", "no api_key is configured", "set realestateapi.api_key")]
+        return [
+            Finding("RealEstateAPI key", "problem", "no api_key is configured", f"set realestateapi.api_key{unset}")
+        ]
     try:
         info = await rea.key_info()
     except Trouble as error:
@@ -237,10 +243,11 @@ def _rate(info: KeyInfo, ours: float) -> Finding:
     return Finding("RealEstateAPI rate", "ok", f"{ours:g} a second, the key allows {theirs:g}")
 
 
-async def _location(location: LocationSettings, ghl: Ghl, entries: Sequence[FieldEntry]) -> list[Finding]:
+async def _location(location: LocationSettings, ghl: Ghl, entries: Sequence[FieldEntry], unset: str) -> list[Finding]:
     who = f"HighLevel {location.id}"
     if not location.token:
-        return [Finding(f"{who} token", "problem", "no token is configured", "create a private integration token")]
+        todo = f"create a private integration token{unset}"
+        return [Finding(f"{who} token", "problem", "no token is configured", todo)]
     found = []
     for look in (_token, _fields):  # the token's scopes are apart: it may read the location and not its fields
         try:

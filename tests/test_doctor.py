@@ -317,6 +317,22 @@ async def test_the_command_s_status_says_whether_something_is_wrong(
     assert await asyncio.to_thread(run, argparse.Namespace(config=bad, json=False, alert=False)) == 1
 
 
+async def test_at_a_shell_a_missing_secret_may_be_the_daemon_s_own(
+    tmp_path: Path, safe_redis: RedisServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the credentials can be read, a secret that is not among them is simply missing."""
+    path = tmp_path / "config.toml"
+    path.write_text(f'[redis]\nurl = "{safe_redis.url}"\n[[ghl.locations]]\nid = "loc1"\n')
+    for folder, told in ((None, True), (tmp_path, False)):
+        monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        if folder:
+            monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+        assert await asyncio.to_thread(run, argparse.Namespace(config=path, json=True, alert=False)) == 1
+        rows = {row["what"]: row["todo"] for row in json.loads(capsys.readouterr().out)}
+        for what in ("configuration ghl.webhook_token", "RealEstateAPI key", "HighLevel loc1 token"):
+            assert ("`systemctl cat leadenrich` names those" in rows[what]) is told, what
+
+
 async def test_a_vendor_that_repeats_a_secret_does_not_show_it(
     tmp_path: Path, sandbox: Sandbox, safe_redis: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

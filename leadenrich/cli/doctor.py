@@ -18,6 +18,11 @@ from leadenrich.doctor import Finding, examine
 from leadenrich.telemetry.logs import configure
 from leadenrich.telemetry.redaction import Redactor
 
+# A shell has no credentials of systemd: what is missing here may be there for the daemon.
+_ELSEWHERE = (
+    "; the daemon may have it as a systemd credential, which a shell lacks: `systemctl cat leadenrich` names those, "
+    "and CREDENTIALS_DIRECTORY=/etc/leadenrich/credentials before this command lets it read them"
+)
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
@@ -27,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     secrets = secret_values(config)
     configure(LogSettings(level="error"), secrets=secrets)  # what goes wrong is in the report
     redactor = Redactor(secrets)
-    looks = examine(config, mapping_of(config).entries, now_ms=now_ms, alert=args.alert)
+    unset = "" if os.environ.get("CREDENTIALS_DIRECTORY") else _ELSEWHERE
+    looks = examine(config, mapping_of(config).entries, now_ms=now_ms, alert=args.alert, unset=unset)
     found = [_clean(finding, redactor) for finding in run_loop(looks)]
     if args.json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
