@@ -187,7 +187,7 @@ class _One:
         if job is None:  # somebody erased it, or it is not kept: queue.keep_succeeded, queue.keep_failed
             print(f"leadenrich: job {job_id} is not kept any more", file=sys.stderr)
             return FAILED
-        self.teller.ending(job)
+        self.teller.ending(job, await self.store.views.pauses())
         if job.finished_at is None:
             print(f"leadenrich: a daemon goes on with it; or: leadenrich jobs cancel {job_id}", file=sys.stderr)
         return DONE if job.state == JobState.SUCCEEDED else FAILED

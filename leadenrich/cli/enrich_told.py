@@ -16,6 +16,7 @@ from leadenrich.core.lead import FieldValue
 from leadenrich.core.written import unpack_fields, unpack_tags
 from leadenrich.enrich.pipeline import Preview
 from leadenrich.store.job_view import JobView
+from leadenrich.store.switches import Pause
 from leadenrich.web.shown import JobShown, shown
 from leadenrich.web.story import headline
 
@@ -81,8 +82,8 @@ class Teller:
         if missing:
             self.say("missing", f"the location lacks {', '.join(missing)}: run leadenrich setup")
 
-    def ending(self, job: JobView) -> None:
-        self._out.print(Text(self._clean(headline(shown(job, JobShown))), "bold"))
+    def ending(self, job: JobView, pauses: Mapping[str, Pause]) -> None:
+        self._out.print(Text(self._clean(headline(shown(job, JobShown), pauses=pauses)), "bold"))
 
     def _fields(
         self, keys: Mapping[str, str], new: Mapping[str, FieldValue], old: Mapping[str, FieldValue] | None

@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TextIO, TypeAlias
 
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from leadenrich.core.job import JobState
 from leadenrich.store.job_view import AttemptView, JobView, StepView
+from leadenrich.store.switches import Pause
 from leadenrich.web.shown import EntryShown, JobShown, shown
 from leadenrich.web.story import age, clock, headline, told, took
 
@@ -110,10 +111,10 @@ def _age(job: JobView) -> str:
     return age(max(0.0, (datetime.now(UTC) - datetime.fromisoformat(job.created_at)).total_seconds()))
 
 
-def print_job(job: JobView, clean: Clean) -> None:
+def print_job(job: JobView, pauses: Mapping[str, Pause], clean: Clean) -> None:
     """A sentence first; then the facts, what happened, the runs, the steps and what they cost, the error."""
     out, seen = console(), shown(job, JobShown)
-    out.print(Text(clean(headline(seen)), f"bold {STYLES.get(job.state, '')}".strip()))
+    out.print(Text(clean(headline(seen, pauses=pauses)), f"bold {STYLES.get(job.state, '')}".strip()))
     out.print(_facts(seen, clean))
     _section(out, "What happened (UTC)", _timeline(seen.timeline, clean))
     _section(out, "Runs", _runs(job.attempts, clean))

@@ -107,7 +107,7 @@ def _shown(args: argparse.Namespace) -> Act:
             else:
                 print("\n" if shown else "", end="")
                 shown += 1
-                print_job(job, store.clean)
+                print_job(job, await store.views.pauses(), store.clean)
         return status
 
     return act

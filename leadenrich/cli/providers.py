@@ -12,7 +12,7 @@ from rich.table import Table
 from leadenrich.cli.parser import PROVIDER_NAMES as NAMES
 from leadenrich.cli.status import DONE, FAILED, USAGE
 from leadenrich.cli.store_access import Store, whoever, with_store
-from leadenrich.store.interventions import UnknownProvider
+from leadenrich.store.interventions import UNTOLD, UnknownProvider
 from leadenrich.store.views import Stats
 
 
@@ -38,7 +38,7 @@ async def _act(store: Store, args: argparse.Namespace) -> int:
 async def _switch(store: Store, args: argparse.Namespace) -> int:
     """Raises: UnknownProvider."""
     if args.action == "pause":
-        await store.controls.pause_provider(args.name, args.reason or "paused by an operator", whoever())
+        await store.controls.pause_provider(args.name, args.reason or UNTOLD, whoever())
         print(f"{args.name} is paused; its leads wait until `leadenrich providers resume {args.name}`.")
         return DONE
     if not await store.controls.resume_provider(args.name, whoever()):

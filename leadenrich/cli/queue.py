@@ -12,6 +12,7 @@ from rich.table import Table
 from leadenrich.cli.status import DONE, FAILED
 from leadenrich.cli.store_access import Store, whoever, with_store
 from leadenrich.core.job import JobState
+from leadenrich.store.interventions import UNTOLD
 from leadenrich.store.views import Stats
 
 
@@ -25,7 +26,7 @@ async def _act(store: Store, args: argparse.Namespace) -> int:
         _print(await store.views.stats(), as_json=args.json)
         return DONE
     if args.action == "pause":
-        await store.controls.pause_queue(args.reason or "paused by an operator", whoever())
+        await store.controls.pause_queue(args.reason or UNTOLD, whoever())
         print("No job is taken until `leadenrich queue resume`; webhooks are still kept.")
         return DONE
     if not await store.controls.resume_queue(whoever()):

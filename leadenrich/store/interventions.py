@@ -18,6 +18,7 @@ from leadenrich.store.queue import Queue
 from leadenrich.store.switches import Switches
 
 MANY_MAX: Final = 5_000
+UNTOLD: Final = "paused by an operator"  # the reason of who told none
 AT_ONCE: Final = 50  # jobs in Redis' hands at the same time: leads that come in meanwhile are not kept waiting
 
 
@@ -179,7 +180,7 @@ class Controls:
 
     async def pause_queue(self, reason: str, actor: Actor) -> bool:
         """No job is taken until somebody resumes it. False when it was paused already; the new reason counts."""
-        changed = await self._switches.pause_queue(reason)
+        changed = await self._switches.pause_queue(reason, by=str(actor))
         await self._audit.keep(actor, "pause", "queue", done=int(changed), detail=reason)
         return changed
 
@@ -192,7 +193,7 @@ class Controls:
     async def pause_provider(self, name: str, reason: str, actor: Actor) -> bool:
         """No call is made until somebody resumes it; leads wait. Raises: UnknownProvider."""
         await self._check(name)
-        changed = await self._switches.pause_provider(name, "operator", reason)
+        changed = await self._switches.pause_provider(name, "operator", reason, by=str(actor))
         await self._audit.keep(actor, "pause", f"provider:{name}", done=int(changed), detail=reason)
         return changed
 

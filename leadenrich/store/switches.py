@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -20,16 +20,26 @@ _RANK: dict[PauseKind, int] = {
     "throttle": 1, "outage": 2, "budget": 3, "certificate": 4, "auth": 4, "credit": 4, "operator": 9,
 }  # fmt: skip
 
+TAB: Final = "\t"  # before the person's name; a daemon of before knows no names and shows it with the reason
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Times are epoch milliseconds by Redis' clock; `until_ms` 0: a probe or a person ends it."""
+    """Times are epoch milliseconds by Redis' clock; `until_ms` 0: a probe or a person ends it.
+
+    `by` is the person who paused it, as that one was told; "" where a daemon did.
+    """
 
     kind: PauseKind
     reason: str
     until_ms: int = 0
     probe_ms: int = 0
     since_ms: int = 0
+    by: str = ""
+
+    def holds(self, now_ms: int) -> bool:
+        """Whether its time is not over: a claim that comes later goes by it."""
+        return not 0 < self.until_ms <= now_ms
 
 
 class Switches:
@@ -42,12 +52,12 @@ class Switches:
         self._kinds: frozenset[PauseKind] | None = None  # paused for at the last reading, and set by us since
 
     async def pause_provider(
-        self, provider: str, kind: PauseKind, reason: str, *, until_ms: int = 0, probe_ms: int = 0
+        self, provider: str, kind: PauseKind, reason: str, *, until_ms: int = 0, probe_ms: int = 0, by: str = ""
     ) -> bool:
         """True when it is news: the provider was not paused, or for a weaker reason."""
         detail = {"provider": provider, "kind": kind, "reason": reason[:300], "until": until_ms or None}
         event = "" if kind == "throttle" else Event.PROVIDER_PAUSED.value
-        return await self._set(f"provider:{provider}", Pause(kind, reason, until_ms, probe_ms), event, detail)
+        return await self._set(f"provider:{provider}", Pause(kind, reason, until_ms, probe_ms, by=by), event, detail)
 
     async def resume_provider(self, provider: str, *, why: str) -> bool:
         """False when it was not paused. Its parked jobs go on at once."""
@@ -56,8 +66,8 @@ class Switches:
         args = [self._keys.prefix, f"provider:{provider}", "", 0, Event.PROVIDER_RESUMED.value, detail, provider]
         return bool(await self._switch(keys, args))
 
-    async def pause_queue(self, reason: str) -> bool:
-        return await self._set("paused", Pause("operator", reason), "", {})
+    async def pause_queue(self, reason: str, *, by: str = "") -> bool:
+        return await self._set("paused", Pause("operator", reason, by=by), "", {})
 
     async def resume_queue(self) -> bool:
         keys = [self._keys.meta, self._keys.events, self._keys.sched, self._keys.wake]
@@ -83,13 +93,14 @@ class Switches:
         if self._kinds is not None:
             self._kinds |= {pause.kind}
         rank = _RANK[pause.kind]
-        reason = " ".join(pause.reason.split())[:300]
-        value = f"{pause.kind}|{pause.until_ms}|{pause.probe_ms}||{rank}|{reason}"
+        reason, by = (" ".join(text.split())[:300] for text in (pause.reason, pause.by))
+        value = f"{pause.kind}|{pause.until_ms}|{pause.probe_ms}||{rank}|{reason}{by and TAB + by}"
         keys = [self._keys.meta, self._keys.events, self._keys.sched, self._keys.wake]
         args = [self._keys.prefix, field, value, rank, event, msgspec.json.encode(detail).decode(), ""]
         return bool(await self._switch(keys, args))
 
 
 def _parse(value: bytes) -> Pause:
-    kind, until, probe, since, _, reason = value.decode().split("|", 5)
-    return Pause(kind, reason, int(until or 0), int(probe or 0), int(since or 0))  # type: ignore[arg-type]  # our own word
+    kind, until, probe, since, _, told = value.decode().split("|", 5)
+    reason, _, by = told.partition(TAB)
+    return Pause(kind, reason, int(until or 0), int(probe or 0), int(since or 0), by)  # type: ignore[arg-type]  # our own word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from leadenrich.store.connection import Connection
 from leadenrich.store.job_list import BadCursor, JobList, JobPage, JobQuery
 from leadenrich.store.job_view import JobView, StepView, Time
 from leadenrich.store.schema import Keys, credits_key
-from leadenrich.store.switches import Switches
+from leadenrich.store.switches import Pause, Switches
 
 __all__ = ["BadCursor", "JobPage", "JobQuery", "JobView", "ProviderView", "Stats", "StepView", "Views"]
 
@@ -77,6 +78,11 @@ class Views:
             totals=_totals(counts),
             paused=pauses[""].reason if "" in pauses else None,
         )
+
+    async def pauses(self) -> dict[str, Pause]:
+        """What holds leads back now: by a provider's name, or "" for the queue itself."""
+        now_ms = time.time_ns() // 1_000_000
+        return {name: pause for name, pause in (await self._switches.all()).items() if pause.holds(now_ms)}
 
     async def credits_today(self) -> int:
         """RealEstateAPI credits since 00:00 UTC, of every queue on this Redis."""

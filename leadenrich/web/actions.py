@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from leadenrich.store.audit import ENTRY_ID, Actor, AuditPage
 from leadenrich.store.errors import JobGone, StoreUnavailable, WrongState
-from leadenrich.store.interventions import CancelMany, CutOff, RetryMany, Tally, UnknownProvider
+from leadenrich.store.interventions import UNTOLD, CancelMany, CutOff, RetryMany, Tally, UnknownProvider
 from leadenrich.store.views import BadCursor, JobView
 from leadenrich.web.access import Access
 from leadenrich.web.api import ID_IN_PATH, JOB_ID, NO_SUCH_JOB, away, shown
@@ -270,12 +270,11 @@ class Actions:
     async def _reason(self, request: web.Request) -> str:
         """A body may be left out. Raises: Refused 400, 408, 413, 415, 422."""
         if not request.can_read_body:
-            return _DEFAULT_REASON
+            return UNTOLD
         body = await read_json_body(request, bytes_max=BODY_BYTES, seconds=self._body_s)
-        return " ".join(clean(decode(body.plain, PauseOrder).reason).split()) or _DEFAULT_REASON
+        return " ".join(clean(decode(body.plain, PauseOrder).reason).split()) or UNTOLD
 
 
-_DEFAULT_REASON: Final = "paused by an operator"
 _WRONG_STATE: Final = {
     "wrong_state": "The job is in a state that does not allow it: failed jobs can be retried, waiting ones cancelled.",
     "no_payload": "The lead itself is kept no longer (queue.payload_retention): send it again.",

@@ -10,15 +10,16 @@ from urllib.parse import urlencode
 from leadenrich.core.job import JobState
 from leadenrich.core.times import iso
 from leadenrich.store.job_list import Failures
+from leadenrich.store.switches import Pause, PauseKind
 from leadenrich.telemetry.health import HealthReport
-from leadenrich.web.shown import ProviderShown, StatsShown
-from leadenrich.web.story import age, clock
+from leadenrich.web.shown import StatsShown
+from leadenrich.web.story import age, paused
 
 WAITED_TOO_LONG_S: Final = 300.0
 _NEARLY: Final = 0.8  # of the day's budget
 
 # By the kind of pause: what it means for leads, and what ends it.
-_PAUSES: Final[Mapping[str, str]] = {
+_PAUSES: Final[Mapping[PauseKind, str]] = {
     "throttle": "Its limit is used up. Leads wait and go on by themselves.",
     "outage": "Different leads failed in a row. One lead tries it again every 30 s; nothing to do unless it lasts.",
     "budget": "Today's budget is spent. Leads go on at midnight UTC, or raise realestateapi.daily_credits, reload "
@@ -27,7 +28,7 @@ _PAUSES: Final[Mapping[str, str]] = {
     "auth": "Its key or token was refused. Put a valid one into the configuration and reload; leads then go on by "
     "themselves.",
     "credit": "The account has no credit. Top it up, then resume it below.",
-    "operator": "Somebody paused it, or its records changed their shape. Resume it below when that is settled.",
+    "operator": "Leads wait and lose no try. Resume it below when that is settled.",
 }
 
 
@@ -48,9 +49,11 @@ class Failed:
     since_s: int
 
 
-def notices(stats: StatsShown, health: HealthReport, *, failed: Failed, budget: int) -> list[Notice]:
-    """`budget`: the day's, in credits; 0 is none."""
-    told = [*_trouble(health), *_pauses(stats)]
+def notices(
+    stats: StatsShown, pauses: Mapping[str, Pause], health: HealthReport, *, failed: Failed, budget: int
+) -> list[Notice]:
+    """`pauses` by a provider's name, or "" for the queue. `budget`: the day's, in credits; 0 is none."""
+    told = [*_trouble(health), *(_pause(name, pauses[name]) for name in sorted(pauses))]
     told += [] if told else _waiting(stats)
     return [*told, *_spent(stats, budget), *_failures(failed), *_notes(stats, health)]
 
@@ -60,20 +63,11 @@ def _trouble(health: HealthReport) -> Iterator[Notice]:
         yield Notice("bad", f"This daemon is not ready: {health.trouble}. Its log tells more.")
 
 
-def _pauses(stats: StatsShown) -> Iterator[Notice]:
-    if stats.paused is not None:
-        why = stats.paused.removeprefix("operator: ")
-        yield Notice("bad", f"The queue is paused: {why}. No daemon takes a lead; new ones wait. Resume it below.")
-    for name, provider in stats.providers.items():
-        if provider.paused is not None:
-            yield _pause(name, provider, provider.paused)
-
-
-def _pause(name: str, provider: ProviderShown, paused: str) -> Notice:
-    kind, _, reason = paused.partition(": ")
-    until = f" until {clock(provider.until)}" if provider.until else ""
-    why = f" ({reason.rstrip('.')})" if reason else ""
-    return Notice("wait" if kind == "throttle" else "bad", f"{name} is paused{until}{why}. {_PAUSES.get(kind, '')}")
+def _pause(name: str, pause: Pause) -> Notice:
+    said = paused(name, pause)
+    if not name:
+        return Notice("bad", f"T{said[1:]}. No daemon takes a lead; new ones wait. Resume it below.")
+    return Notice("wait" if pause.kind == "throttle" else "bad", f"{said}. {_PAUSES[pause.kind]}")
 
 
 def _waiting(stats: StatsShown) -> Iterator[Notice]:

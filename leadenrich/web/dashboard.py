@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from leadenrich.store.feed import Feed
 from leadenrich.store.history import FAILED, Period
-from leadenrich.store.interventions import UnknownProvider
+from leadenrich.store.interventions import UNTOLD, UnknownProvider
 from leadenrich.store.search import QUESTION_CHARS
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import COOKIE, SESSION_S, Access, Session
@@ -38,7 +38,6 @@ _LOGIN_BYTES: Final = 4096
 _LOGIN_FIELDS: Final = 20
 # Where a log-in may lead: a path of ours, never another site.
 _THEN: Final = re.compile(rf"/jobs/{JOB_ID.pattern}|/(?:jobs|settings|search)(?:\?[\w.&=%+~-]*)?")
-_DEFAULT_REASON: Final = "paused by an operator"
 
 
 class OverviewQuery(msgspec.Struct):
@@ -107,22 +106,24 @@ class Dashboard:
             history.calls_a_second(),
         )
         budget, failed = self._budgets.get("realestateapi", 0), Failed(day.total(FAILED), day.starts[0])
-        return overview_page(Figures(shown(stats, StatsShown), health, chart, speed, calls, failed, budget), visitor)
+        pauses = await self._views.pauses()
+        figures = Figures(shown(stats, StatsShown), pauses, health, chart, speed, calls, failed, budget)
+        return overview_page(figures, visitor)
 
     async def search(self, request: web.Request, visitor: Session) -> Page:
         query = query_of(request, SearchQuery, strangers=True)
         text = " ".join(query.q.split())[:QUESTION_CHARS]
         if not text:
-            return search_page(FindingsShown("", "", [], 0, ""), visitor)
+            return search_page(FindingsShown("", "", [], 0, ""), {}, visitor)
         if not query.before and (job_id := await self._search.exact(text)):
             return see(f"/jobs/{job_id}")
         found = await self._search.find(text, before=query.before)
-        jobs = [shown(job, JobShown) for job in found.jobs]
-        return search_page(FindingsShown(text, query.before, jobs, found.looked_at, found.older), visitor)
+        jobs, pauses = [shown(job, JobShown) for job in found.jobs], await self._views.pauses()
+        return search_page(FindingsShown(text, query.before, jobs, found.looked_at, found.older), pauses, visitor)
 
     async def pause_queue(self, request: web.Request, deed: Deed) -> web.Response:
         await self._do.controls.pause_queue(_reason(deed), deed.actor)
-        return deed.done("The queue is paused: no daemon takes a lead. New ones wait.", "/")
+        return see("/")  # whose notice says it, and who did it
 
     async def resume_queue(self, request: web.Request, deed: Deed) -> web.Response:
         await self._do.controls.resume_queue(deed.actor)
@@ -134,7 +135,7 @@ class Dashboard:
             await self._do.controls.pause_provider(name, _reason(deed), deed.actor)
         except UnknownProvider as error:
             raise Refused(404, f"There is no such provider: {error}.") from None
-        return deed.done(f"{name} is paused: it gets no call, and leads that need it wait.", "/")
+        return see("/")
 
     async def resume_provider(self, request: web.Request, deed: Deed) -> web.Response:
         name = clean(request.match_info["name"])
@@ -177,4 +178,4 @@ class Dashboard:
 
 def _reason(deed: Deed) -> str:
     """As the person told it."""
-    return " ".join(clean(deed.form.text("reason")).split())[:REASON_CHARS] or _DEFAULT_REASON
+    return " ".join(clean(deed.form.text("reason")).split())[:REASON_CHARS] or UNTOLD

@@ -93,7 +93,8 @@ class JobDesk:
         hindsight = await self._hindsight(job)
         sentences = {rule.code: rule.sentence() for rule in self._in_force.rules.rules if rule.enabled}
         why = {rule.code: rule.why.partition(";")[0] for rule in self._in_force.rules.rules}
-        return job_page(LeadShown(job, hindsight, self._payload(job, visitor), sentences, why), visitor)
+        pauses = await self._views.pauses() if job.state in WAITING else {}
+        return job_page(LeadShown(job, hindsight, self._payload(job, visitor), sentences, why, pauses), visitor)
 
     async def _job(self, job_id: str) -> JobShown | None:
         found = await self._views.job(job_id) if JOB_ID.fullmatch(job_id) else None

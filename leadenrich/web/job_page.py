@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from leadenrich.core.job import TERMINAL, Event, JobState
+from leadenrich.store.switches import Pause
 from leadenrich.web.access import Session
 from leadenrich.web.frame import act_form, cell, folded, framed, moment, refreshing, row, row_head, state_of, table
 from leadenrich.web.shown import EntryShown, JobShown, StepShown
@@ -36,6 +37,7 @@ class LeadShown:
     payload: str
     rules: dict[str, str] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
+    pauses: dict[str, Pause] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ def job_page(lead: LeadShown, visitor: Session) -> str:
     job = lead.job
     path = f"/jobs/{job.id}"
     name = job.title or job.id
-    content = f"""<p class="headline {escape(job.state.lower())}">{escape(headline(job, lead.why))}</p>
+    content = f"""<p class="headline {escape(job.state.lower())}">{escape(headline(job, lead.why, lead.pauses))}</p>
 <div class="acts">{_acts(job, visitor)}</div>
 <section aria-labelledby="facts"><h2 id="facts">Facts</h2>{_facts(job)}</section>
 <section aria-labelledby="way"><h2 id="way">The way it went (UTC)</h2><ol class="timeline">{_way(job)}</ol></section>

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from leadenrich.core.job import JobState, Lane
 from leadenrich.core.times import iso
 from leadenrich.store.history import FAILED, Chart, Period, Speed
+from leadenrich.store.switches import Pause
 from leadenrich.telemetry.health import HealthReport
 from leadenrich.web.access import Session
 from leadenrich.web.attention import Failed, Notice, notices
@@ -27,9 +28,11 @@ _PAST: Final = {Period.HOUR: "the last hour", Period.DAY: "the last 24 hours", P
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is shown. `calls` are calls a second by kind of vendor; `budget` is the day's, in credits; 0 is none."""
+    """What is shown. `pauses` by a provider's name, or "" for the queue; `calls` are calls a second by kind of vendor;
+    `budget` is the day's, in credits; 0 is none."""
 
     stats: StatsShown
+    pauses: dict[str, Pause]
     health: HealthReport
     chart: Chart
     speed: Speed | None
@@ -52,7 +55,7 @@ def overview_page(figures: Figures, visitor: Session) -> str:
 
 
 def _attention(figures: Figures) -> str:
-    told = notices(figures.stats, figures.health, failed=figures.failed, budget=figures.budget)
+    told = notices(figures.stats, figures.pauses, figures.health, failed=figures.failed, budget=figures.budget)
     if not told:
         return '<p class="good">All is well: nothing needs you.</p>'
     return "".join(_notice(notice) for notice in told)

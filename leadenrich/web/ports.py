@@ -13,6 +13,7 @@ from leadenrich.store.history import History
 from leadenrich.store.interventions import Controls, Interventions
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.search import Search
+from leadenrich.store.switches import Pause
 from leadenrich.store.views import JobPage, JobQuery, JobView
 from leadenrich.web.in_force import InForce
 
@@ -61,3 +62,7 @@ class Views(Protocol):
         ...
 
     async def stats(self) -> msgspec.Struct: ...
+
+    async def pauses(self) -> dict[str, Pause]:
+        """By a provider's name, or "" for the queue itself."""
+        ...

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from urllib.parse import urlencode
 
 import msgspec
 
+from leadenrich.store.switches import Pause
 from leadenrich.web.access import Session
 from leadenrich.web.frame import framed, moment, state_of
 from leadenrich.web.shown import JobShown
@@ -23,9 +25,9 @@ class FindingsShown(msgspec.Struct):
     older: str
 
 
-def search_page(found: FindingsShown, visitor: Session) -> str:
+def search_page(found: FindingsShown, pauses: Mapping[str, Pause], visitor: Session) -> str:
     content = f"""<section aria-labelledby="found"><h2 id="found">{escape(_count(found))}</h2>
-<ol class="found">{"".join(_finding(job) for job in found.jobs)}</ol>
+<ol class="found">{"".join(_finding(job, pauses) for job in found.jobs)}</ol>
 {_further(found)}</section>"""
     return framed("Search", "Search", content if found.asked else _HELP, visitor, asked=found.asked)
 
@@ -46,11 +48,11 @@ def _count(found: FindingsShown) -> str:
     return f"{newest}{many} leads that fit “{found.asked}”"
 
 
-def _finding(job: JobShown) -> str:
+def _finding(job: JobShown, pauses: Mapping[str, Pause]) -> str:
     about = ", ".join(part for part in (job.address, job.lead.phone if job.lead else "", _email(job)) if part)
     return f"""<li><p><a href="/jobs/{escape(job.id)}">{escape(job.title or job.id)}</a> {state_of(job.state)}
 <span class="dim">came in {moment(job.created_at)} UTC</span></p>
-<p>{escape(headline(job))}</p>
+<p>{escape(headline(job, pauses=pauses))}</p>
 <p class="dim">{escape(about)}</p></li>"""
 
 

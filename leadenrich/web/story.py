@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from leadenrich.core.job import Event, JobState, Reason
-from leadenrich.core.times import span
+from leadenrich.core.times import iso, span
+from leadenrich.store.interventions import UNTOLD
+from leadenrich.store.switches import Pause
 from leadenrich.web.shown import EntryShown, JobShown, StepShown
 
 _WHY_NOT: Final[dict[str, str]] = {
@@ -40,8 +43,14 @@ _HANDED_BACK: Final = {
 }
 
 
-def headline(job: JobShown, why: Mapping[str, str] | None = None) -> str:
-    """The sentence on top: what became of the lead, or what it waits for. `why` has rules' words by their codes."""
+def headline(
+    job: JobShown, why: Mapping[str, str] | None = None, pauses: Mapping[str, Pause] = MappingProxyType({})
+) -> str:
+    """The sentence on top: what became of the lead, or what it waits for.
+
+    `why` has rules' words by their codes; `pauses` what is paused now, by a provider's name, or "" for the queue.
+    """
+    held = _held(job, pauses)
     match job.state:
         case JobState.SUCCEEDED:
             codes = [f"{code}: {why[code]}" if why and why.get(code) else code for code in job.disqualified_by]
@@ -51,12 +60,25 @@ def headline(job: JobShown, why: Mapping[str, str] | None = None) -> str:
             return f"Not enriched: {_why_not(job)}. Ended at {clock(job.finished_at)}, {bought(job.steps)}."
         case JobState.RETRY_SCHEDULED:
             tries = f"try {job.attempts_made} of {job.max_attempts} failed{_because(job.error)}"
+            if held:
+                return f"Waiting: {held}. Next try not before {clock(job.next_attempt_at)}; {tries}."
             return f"Waiting: next try at {clock(job.next_attempt_at)}; {tries}."
         case JobState.PROCESSING:
             return f"At work since {clock(job.started_at)}: try {job.attempts_made} of {job.max_attempts}."
+    if held:
+        return f"Waiting since {clock(job.created_at)}: {held}."
     if job.next_attempt_at:
         return f"Waiting until {clock(job.next_attempt_at)}{_because(job.error)}."
     return f"Waiting for its turn since {clock(job.created_at)}{_because(job.error)}."
+
+
+def paused(name: str, pause: Pause) -> str:
+    """What is paused ("" is the queue), by whom, since when, until when and why."""
+    by = f" by {pause.by}" if pause.by else ""
+    since = f" since {clock(iso(pause.since_ms))}" if pause.since_ms else ""
+    until = f" until {clock(iso(pause.until_ms))}" if pause.until_ms else ""
+    why = "" if pause.by and pause.reason == UNTOLD else _because(pause.reason)
+    return f"{name or 'the queue'} is paused{by}{since}{until}{why}"
 
 
 def told(entry: EntryShown) -> str:
@@ -131,6 +153,14 @@ def came_by(job: JobShown) -> str:
     told = _DOORS.get(lead.kind, f"by HighLevel's {lead.kind} event")
     late_s = datetime.fromisoformat(job.created_at).timestamp() - lead.event_ms / 1000 if job.created_at else 0.0
     return f"{told}, {span(late_s)} after it happened" if lead.event_ms and late_s >= 0 else told
+
+
+def _held(job: JobShown, pauses: Mapping[str, Pause]) -> str:
+    """What is paused and keeps a job waiting beyond its own time: a claim asks for the queue and for both vendors."""
+    due_ms = datetime.fromisoformat(job.next_attempt_at).timestamp() * 1000 if job.next_attempt_at else 0.0
+    names = ("", "realestateapi", f"ghl:{job.location_id}")
+    held = ((name, pauses[name]) for name in names if name in pauses)
+    return "; ".join(paused(name, pause) for name, pause in held if not 0 < pause.until_ms < due_ms)
 
 
 def _listed(codes: list[str], between: str = ", ") -> str:

@@ -74,9 +74,10 @@ async def test_a_keyboard_is_enough_to_pause_and_resume(admin: Visitor) -> None:
     await page.keyboard.press("Tab")
     await page.keyboard.type("counting the stock")
     await page.keyboard.press("Enter")
-    await page.get_by_role("status").wait_for()
-    assert "The queue is paused: no daemon takes a lead." in await page.get_by_role("status").inner_text()
-    assert "The queue is paused: counting the stock." in await page.locator("#fresh > .bad").first.inner_text()
+    notice = page.locator("#fresh > .bad", has_text="The queue is paused by ")
+    await notice.wait_for()
+    assert "(counting the stock). No daemon takes a lead" in await notice.inner_text()
+    assert await page.get_by_text("The queue is paused").count() == 1  # told once
     await to("Resume the queue")
     await page.keyboard.press("Enter")
     await page.get_by_text("The queue takes leads again.").wait_for()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 
@@ -60,6 +61,15 @@ def test_a_list_is_filtered_and_says_when_there_is_more(shell: Shell) -> None:
     assert (len(whole.lines), whole.err) == (3, "")
     assert shell.done("jobs", "list", "--until", "2020-01-01T00:00Z").lines == []
     assert len(states(shell)) == 4
+
+
+def test_a_job_that_waits_for_a_paused_queue_says_so(shell: Shell) -> None:
+    [job_id] = shell.desk(waiting("c1"))
+    shell.done("queue", "pause", "--reason", "counting the stock")
+    told = shell.done("jobs", "show", job_id)
+    assert re.match(
+        r"Waiting since [^(]*: the queue is paused by \S+ since [^(]* \(counting the stock\)\.", told.lines[0]
+    )
 
 
 def test_a_job_is_told_in_a_sentence_and_whole(shell: Shell) -> None:

@@ -184,6 +184,15 @@ async def test_a_weaker_reason_replaces_no_stronger_one(switches: Switches) -> N
     assert (paused.kind, paused.reason) == ("operator", "operator again")
 
 
+async def test_a_pause_tells_who_made_it_and_is_over_in_time(switches: Switches, desk: Desk) -> None:
+    await switches.pause_queue("counting|the stock", by="Ann")
+    await switches.pause_provider(REA, "operator", "too slow", by="Bob")
+    await switches.pause_provider("ghl:loc1", "auth", "401")
+    await switches.pause_provider("ghl:loc2", "throttle", "429", until_ms=1)
+    told = {name: (pause.by, pause.reason) for name, pause in (await desk.views.pauses()).items()}
+    assert told == {"": ("Ann", "counting|the stock"), REA: ("Bob", "too slow"), "ghl:loc1": ("", "401")}
+
+
 async def test_a_renewed_pause_keeps_the_time_it_began(switches: Switches, desk: Desk) -> None:
     await switches.pause_provider(REA, "outage", "503", probe_ms=5)
     began = (await switches.all())[REA].since_ms

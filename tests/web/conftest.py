@@ -26,6 +26,7 @@ from leadenrich.store.history import FAILED, Chart, Period, Speed
 from leadenrich.store.queue import Receipt, Submission
 from leadenrich.store.schema import Keys
 from leadenrich.store.search import Findings
+from leadenrich.store.switches import Pause
 from leadenrich.store.views import BadCursor, JobPage, JobQuery, JobView, ProviderView, Stats
 from leadenrich.telemetry.health import Health
 from leadenrich.web.app import Limits, WebParts, WebServer, create_app
@@ -93,6 +94,7 @@ class FakeViews:
         self.asked: list[JobQuery] = []
         self.next_cursor: str | None = None
         self.away = False
+        self.paused: dict[str, Pause] = {}
 
     def _here(self) -> None:
         if self.away:
@@ -108,6 +110,10 @@ class FakeViews:
             raise BadCursor(query.cursor)
         self.asked.append(query)
         return JobPage([job for job in self.listed if query.state in (None, job.state)], self.next_cursor)
+
+    async def pauses(self) -> dict[str, Pause]:
+        self._here()
+        return self.paused
 
     async def stats(self) -> Stats:
         self._here()
@@ -135,11 +141,13 @@ class FakeHistory:
 class FakeSearch:
     """Finds the job of an id, and for anything else a lead."""
 
+    state = "SUCCEEDED"
+
     async def exact(self, text: str) -> str | None:
         return text if text == "00job1" else None
 
     async def find(self, text: str, *, before: str = "") -> Findings:
-        return Findings([job_view(contact_id=text)], 7, "" if before else "00older")
+        return Findings([job_view(contact_id=text, state=self.state)], 7, "" if before else "00older")
 
 
 @dataclass

@@ -11,10 +11,16 @@ import msgspec
 import pytest
 
 from leadenrich.core.job import JobState, Lane
+from leadenrich.store.switches import Pause
 from leadenrich.store.views import JobQuery
 from leadenrich.web.static_files import static_path
 
 Web = Any
+SINCE = "2026-11-24 07:28:03 UTC"
+PAUSED = {
+    "realestateapi": Pause("credit", "out of credit", since_ms=1_795_505_283_250),
+    "": Pause("operator", "counting the stock", since_ms=1_795_505_283_250, by="Ann"),
+}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'-alert(1)-'", "{{7*7}}", "</td></table><h1>x"]
 
@@ -33,6 +39,7 @@ async def test_a_stranger_gets_the_log_in_page(web: Web) -> None:
 
 @pytest.mark.parametrize("token", ["the-admin-token", "the-viewer-token"])
 async def test_a_token_opens_the_page(web: Web, token: str) -> None:
+    web.views.paused = PAUSED
     response = await log_in(web, token)
     assert (response.status, response.headers["Location"]) == (303, "/")
     cookie = response.headers["Set-Cookie"]
@@ -41,8 +48,8 @@ async def test_a_token_opens_the_page(web: Web, token: str) -> None:
     response, page = await web.call("GET", "/")
     assert response.status == 200
     assert "1,234" in page  # jobs waiting
-    assert "realestateapi is paused (out of credit). The account has no credit." in page
-    assert "The queue is paused: counting the stock. No daemon takes a lead" in page
+    assert f"realestateapi is paused since {SINCE} (out of credit). The account has no credit." in page
+    assert f"The queue is paused by Ann since {SINCE} (counting the stock). No daemon takes a lead" in page
     assert "62 s" in page or "61 s" in page
     assert (await web.call("GET", "/api/v1/stats"))[0].status == 200  # the cookie serves the API too
 
@@ -170,6 +177,9 @@ async def test_the_search_tells_findings_and_jumps_to_ids(web: Web) -> None:
     assert "Look further back" not in (await web.call("GET", "/search?q=x&before=00older"))[1]
     assert "Type into the box" in (await web.call("GET", "/search?q="))[1]
     assert (await web.call("GET", "/search?q=x&before=../x"))[0].status == 400
+    web.parts.finding.search.state, web.views.paused = "QUEUED", PAUSED
+    _, page = await web.call("GET", "/search?q=x")
+    assert f"the queue is paused by Ann since {SINCE} (counting the stock); realestateapi is paused" in page
 
 
 @pytest.mark.parametrize("path", ["/", "/search?q=x", "/search", "/jobs", "/jobs/00job1", "/jobs/unknown"])

@@ -11,6 +11,8 @@ import pytest
 
 from leadenrich.core.job import Event, Reason
 from leadenrich.core.lead import Lead, PostalAddress
+from leadenrich.store.interventions import UNTOLD
+from leadenrich.store.switches import Pause
 from leadenrich.store.views import StepView
 from leadenrich.web.shown import EntryShown, JobShown
 from leadenrich.web.story import age, headline, told, took
@@ -111,6 +113,52 @@ async def test_a_job_that_goes_on_says_what_it_waits_for(
     web: Web, a_job: AJob, changes: dict[str, Any], said: str
 ) -> None:
     assert await sentence(web, a_job(outcome=None, **changes)) == said
+
+
+BY_ANN = Pause("operator", "counting the stock", since_ms=1_795_505_283_250, by="Ann")
+THE_QUEUE = f"the queue is paused by Ann since {DAY} 07:28:03 UTC (counting the stock)"
+SPENT = Pause("budget", "spent", 1_795_505_400_000)  # until half past seven
+TRIED = {"state": "RETRY_SCHEDULED", "next_attempt_at": LATER, "error": "realestateapi answered 502"}
+
+
+@pytest.mark.parametrize(
+    ("pauses", "changes", "said"),
+    [
+        ({"": BY_ANN}, {}, f"Waiting since 2026-11-20 15:04:05 UTC: {THE_QUEUE}."),
+        (
+            {"": BY_ANN},
+            TRIED,
+            f"Waiting: {THE_QUEUE}. Next try not before {DAY} 07:31:00 UTC; try 1 of 3 failed (realestateapi answered",
+        ),
+        (
+            {"ghl:loc": Pause("auth", "ghl:loc refused the token."), "": BY_ANN},
+            {"next_attempt_at": LATER, "error": "parked until it is asked again"},
+            f"Waiting since 2026-11-20 15:04:05 UTC: {THE_QUEUE}; ghl:loc is paused (ghl:loc refused the token).",
+        ),
+        (
+            {"realestateapi": Pause("operator", UNTOLD, by="Ann")},
+            {},
+            "Waiting since 2026-11-20 15:04:05 UTC: realestateapi is paused by Ann.",
+        ),
+        (
+            {"realestateapi": SPENT},
+            {"next_attempt_at": AT},
+            f"Waiting since 2026-11-20 15:04:05 UTC: realestateapi is paused until {DAY} 07:30:00 UTC (spent).",
+        ),
+        # The pause is over before its own time comes, or is another location's: it does not wait for that.
+        ({"realestateapi": SPENT}, TRIED, "Waiting: next try at 2026-11-24 07:31:00 UTC; try 1 of 3 failed"),
+        ({"ghl:other": BY_ANN}, {}, "Waiting for its turn since 2026-11-20 15:04:05 UTC."),
+        ({"": BY_ANN}, {"state": "SUCCEEDED", "outcome": "QUALIFIED", "finished_at": AT}, "Enriched at"),
+        ({"": BY_ANN}, {"state": "PROCESSING", "started_at": AT}, "At work since"),
+    ],
+)
+async def test_a_lead_that_waits_says_what_is_paused(
+    web: Web, a_job: AJob, pauses: dict[str, Pause], changes: dict[str, Any], said: str
+) -> None:
+    """Who asks what happened to it gets the true answer, on its page and among what a search found."""
+    web.views.paused = pauses
+    job = a_job(**{"state": "QUEUED", "outcome": None, "location_id": "loc"} | changes)
+    assert (await sentence(web, job)).startswith(said)
 
 
 @pytest.mark.parametrize("reason", list(Reason))

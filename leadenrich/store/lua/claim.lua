@@ -36,7 +36,7 @@ local function next_ms()
   return next_at and int(math.max(next_at - now, 0)) or "-1"
 end
 
--- meta "provider:<name>" = kind|until_ms|probe_ms|since_ms|reason
+-- meta "provider:<name>" = kind|until_ms|probe_ms|since_ms|rank|reason
 local switches, newer = {}, false
 local all = redis.call("HGETALL", meta)
 for i = 1, #all, 2 do

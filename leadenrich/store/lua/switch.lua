@@ -5,7 +5,8 @@ KEYS[1] meta HASH  KEYS[2] events STREAM  KEYS[3] sched ZSET  KEYS[4] marker ZSE
 ARGV[1] prefix  ARGV[2] field: "paused" or "provider:<name>"  ARGV[3] value ("" resumes)
 ARGV[4] rank: a pause is not replaced by one of a lower rank  ARGV[5] event  ARGV[6] detail (JSON)
 ARGV[7] held: the provider whose parked jobs go on at once when it is resumed
-A value is kind|until_ms|probe_ms|since_ms|rank|reason.
+A value is kind|until_ms|probe_ms|since_ms|rank|reason, and behind a tab the name of the person who paused it, if
+one did.
 Returns 1 when something changed, else 0. O(parked jobs), at most 1000 looked at.
 ]]
 local meta, events, sched, marker = unpack(KEYS)
