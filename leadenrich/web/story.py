@@ -10,6 +10,7 @@ from typing import Final
 
 from leadenrich.core.job import Event, JobState, Reason
 from leadenrich.core.times import iso, span
+from leadenrich.store.foreground import PREFIX
 from leadenrich.store.interventions import UNTOLD
 from leadenrich.store.switches import Pause
 from leadenrich.web.shown import EntryShown, JobShown, StepShown
@@ -151,6 +152,9 @@ def came_by(job: JobShown) -> str:
     if lead is None:
         return ""
     told = _DOORS.get(lead.kind, f"by HighLevel's {lead.kind} event")
+    by = next((entry.by for entry in job.timeline if entry.event == Event.STARTED), "")
+    if by.startswith(PREFIX):  # whose job is held from its first moment: nobody else began it
+        told = "by leadenrich enrich at a shell"
     late_s = datetime.fromisoformat(job.created_at).timestamp() - lead.event_ms / 1000 if job.created_at else 0.0
     return f"{told}, {span(late_s)} after it happened" if lead.event_ms and late_s >= 0 else told
 

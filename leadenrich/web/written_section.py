@@ -58,27 +58,34 @@ def _fields(
 ) -> Iterator[str]:
     if not wrote.fields:
         return
-    if isinstance(told_now, str):
-        yield f'<p class="dim">Where each was from nobody can tell any more: {escape(told_now)}.</p>'
+    said_from = not isinstance(told_now, str)
+    if not said_from:
+        yield f'<p class="dim">Where each was from nobody can tell any more: {escape(str(told_now))}.</p>'
     else:
         changed = sum(_differs(then, now.get(key)) for key, then in wrote.fields.items())
         said = f"would write something else to {changed} of them" if changed else "would write the same again"
         yield f'<p class="{"wait" if changed else "dim"}">By the mapping in force, a run {said}.</p>'
-    rows = "".join(_row(key, then, now.get(key), told_now, shows_values) for key, then in wrote.fields.items())
-    heads = ("Field", *(("Written",) if shows_values else ()), "From")
-    yield folded(f"{_many(len(wrote.fields), 'field')}, and where each is from", table("Fields", heads, rows, "wide"))
+    heads = ("Field", *(("Written",) if shows_values else ()), *(("From",) if said_from else ()))
+    rows = ""
+    for key, then in wrote.fields.items():
+        each = now.get(key)
+        name = f'{escape(each.entry.name)}<span class="dim">{escape(key)}</span>' if each else escape(key)
+        value = [cell(escape(_text(then)))] if shows_values else []
+        source = [cell(_from(then, each, shows_values))] if said_from else []
+        rows += row(row_head(name), *value, *source)
+    yield folded(
+        f"{_many(len(wrote.fields), 'field')}{', and where each is from' if said_from else ''}",
+        table("Fields", heads, rows, "wide"),
+    )
 
 
-def _row(key: str, then: FieldValue, now: FieldTold | None, told_now: Hindsight | str, shows_values: bool) -> str:
-    cells = [cell(escape(_text(then)))] if shows_values else []
+def _from(then: FieldValue, now: FieldTold | None, shows_values: bool) -> str:
     if now is None:
-        source = "" if isinstance(told_now, str) else _changed("would not be written now")
-    else:
-        source = escape(_source(now))
-        if _differs(then, now):
-            source += _changed(f"now: {_text(now.value)}" if shows_values else "another value now")
-    name = f'{escape(now.entry.name)}<span class="dim">{escape(key)}</span>' if now else escape(key)
-    return row(row_head(name), *cells, cell(source))
+        return _changed("would not be written now")
+    source = escape(_source(now))
+    return source + (
+        _changed(f"now: {_text(now.value)}" if shows_values else "another value now") if _differs(then, now) else ""
+    )
 
 
 def _differs(then: FieldValue, now: FieldTold | None) -> bool:

@@ -225,6 +225,23 @@ async def test_the_page_tells_the_facts_the_way_and_the_steps(web: Web, a_job: A
     assert "cut off, charged or not" in page
 
 
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [("w/1", "came in, by the API"), ("enrich:ann@vm:12/1", "came in, by leadenrich enrich at a shell")],
+)
+async def test_a_lead_tells_by_which_door_it_came(web: Web, a_job: AJob, by: str, said: str) -> None:
+    """A command's lead comes as the API's do; who held its job first tells them apart, also once a daemon goes on."""
+    lead = Lead(location_id="loc", contact_id="c1", kind="api")
+    entries = [
+        {"time": AT, "event": "queued"},
+        {"time": AT, "event": "started", "attempt": 1, "by": by},
+        {"time": AT, "event": "retrying", "attempt": 1},
+        {"time": LATER, "event": "started", "attempt": 2, "by": "w/1"},
+    ]
+    web.views.listed = [a_job(lead=lead, timeline=entries)]
+    assert f"<span>{said}</span>" in (await web.call("GET", "/jobs/00job1", headers=ADMIN))[1]
+
+
 async def test_a_job_without_its_lead_is_shown(web: Web) -> None:
     """Retention takes the payload first."""
     _, page = await web.call("GET", "/jobs/00job1", headers=ADMIN)

@@ -89,6 +89,7 @@ async def test_without_the_record_the_values_stay_and_the_sources_go(web: Web, a
     cache.answer = None
     said = await section(web, wrote(a_job, WROTE))
     assert "Where each was from nobody can tell any more: the bought record is kept no longer" in said
+    assert "3 fields Fields Field Written estimated_value 342000" in said  # which promises no sources
     assert "equity_percent 70" in said
     assert "now" not in said.replace("nobody", "").replace("knows", "")
 
