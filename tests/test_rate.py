@@ -62,10 +62,10 @@ async def scene(folder: Path, counter: Counter, **sections: Any) -> AsyncIterato
             yield daemon, sandbox
 
 
-async def share_used(folder: Path) -> float:
-    """What part of the rate 80 leads used; that it was never passed is asserted here, however busy the machine is."""
+async def test_never_more_than_the_rate_in_any_second(tmp_path: Path) -> None:
+    """That nearly all of it is used, `make bench` measures, and the pace's own tests see it on a fake clock."""
     counter = Counter()
-    async with scene(folder, counter, **PACED) as (daemon, sandbox):
+    async with scene(tmp_path, counter, **PACED) as (daemon, sandbox):
         sandbox.faults.add(Fault("slow", seconds=0.1), times=None, match=Match(path="PropertyDetail"))
         await daemon.start()
         ids = await asyncio.gather(*(daemon.tell(contact) for contact in people(sandbox, 80)))
@@ -77,15 +77,6 @@ async def share_used(folder: Path) -> float:
         assert len(times) == 80
         assert most_in_a_second(times, lateness) <= RATE
         assert counter.most <= AT_ONCE
-        return (len(times) - 1) / (times[-1] - times[0]) / RATE
-
-
-async def test_never_more_than_the_rate_in_any_second_and_nearly_all_of_it(tmp_path: Path) -> None:
-    """The limit holds in every run; a machine that is busy with others is given two more to show what is used."""
-    shares: list[float] = []
-    while len(shares) < 3 and max(shares, default=0.0) < 0.95:
-        shares.append(await share_used(tmp_path / str(len(shares))))
-    assert max(shares) >= 0.95
 
 
 async def test_a_restart_does_not_begin_the_second_anew(tmp_path: Path) -> None:
