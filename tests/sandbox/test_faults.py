@@ -168,7 +168,7 @@ async def test_a_hanging_call_does_not_hold_up_the_end(client: ClientSession, wa
         hanging = asyncio.create_task(buy(client, sandbox))
         await wait_until(lambda: sandbox.rea.calls, what="the call")
         begun = time.monotonic()
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 10.0
     with pytest.raises(aiohttp.ClientError):
         await hanging
 

@@ -142,7 +142,7 @@ async def test_a_redis_that_hangs_costs_one_wait_and_no_second(hall: Hall) -> No
     calls = hall.queue.calls
     receipts = await hall.take(*(submission(number) for number in range(2, 50)))
     assert all(receipt.spooled for receipt in receipts)
-    assert time.monotonic() - began - waited < 0.2
+    assert time.monotonic() - began - waited < 2.0  # 48 waits would take ten seconds
     assert hall.queue.calls - calls <= 1  # the probe's
 
 

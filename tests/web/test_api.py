@@ -133,7 +133,7 @@ async def test_failed_log_ins_wait_and_the_right_token_does_not() -> None:
 
 
 async def test_the_right_token_passes_a_crowd_of_wrong_ones(start_web: Any) -> None:
-    async with start_web(limits=Limits(log_in_s=0.5, drain_s=0.01, grace_s=0.1)) as web:
+    async with start_web(limits=Limits(log_in_s=3.0, drain_s=0.01, grace_s=0.1)) as web:
         await among_wrong_ones(web)
 
 
@@ -142,7 +142,7 @@ async def among_wrong_ones(web: Web) -> None:
     crowd = [asyncio.create_task(web.call("GET", "/api/v1/stats", headers=wrong)) for _ in range(20)]
     began = time.monotonic()
     assert (await web.call("GET", "/api/v1/stats", headers=ADMIN))[0].status == 200
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 2.0
     for failed in crowd:
         failed.cancel()
     statuses = await asyncio.gather(*crowd, return_exceptions=True)
