@@ -30,7 +30,7 @@ SCANNED_MAX = 2_000
 PAGE_MAX = 200
 CHUNK = 100
 SIFTED_MAX = 20_000
-SIFTED = 250  # in one call: it holds Redis up for half a millisecond
+SIFTED = 500  # in one call: it holds Redis up for half a millisecond
 LEASES_MAX = 5_000
 ID_TIME = 9  # characters of a job's id that tell the millisecond of its creation
 
