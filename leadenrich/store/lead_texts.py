@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from leadenrich.core.lead import Lead
+from leadenrich.core.phone import digits_of
 from leadenrich.store.connection import Connection
 from leadenrich.store.payload import Unreadable, unpack
 from leadenrich.store.schema import Keys
@@ -21,7 +22,6 @@ from leadenrich.store.schema import Keys
 REMEMBER_S: Final = 600.0
 REMEMBER_MAX: Final = 20_000  # some 400 bytes each
 PHONE_ENDS: Final = "\x01"
-_NOT_DIGIT: Final = re.compile(r"\D")
 _NOT_WORD: Final = re.compile(r"[\W_]+")
 
 
@@ -77,7 +77,7 @@ def searchable(lead: Lead) -> str:
         f"{address.postal_code} {lead.email} {lead.phone} {lead.contact_id}"
     )
     email = "".join(lead.email.casefold().split())
-    return f"{_NOT_DIGIT.sub('', lead.phone)}{PHONE_ENDS}{email} {words} "
+    return f"{digits_of(lead.phone)}{PHONE_ENDS}{email} {words} "
 
 
 def folded(text: str) -> str:
