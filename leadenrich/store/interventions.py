@@ -111,6 +111,11 @@ class Interventions:
         """How many older failures, cancelled ones aside, would be kept no longer if `count` jobs were cancelled."""
         return len(await self._jobs.at_stake(count, keep=self._queue.keep_failed))
 
+    @property
+    def keep_failed(self) -> int:
+        """How many that failed or were cancelled are kept."""
+        return self._queue.keep_failed
+
     async def _many(
         self, wanted: Many, query: JobQuery, action: Action, act: Callable[..., Awaitable[None]], actor: Actor
     ) -> Tally:

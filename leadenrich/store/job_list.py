@@ -62,7 +62,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     location: Annotated[str | None, Meta(description="A location's id.")] = None
     q: Annotated[
         str | None,
-        Meta(description="A job's id, a contact's id, a phone in any form, or text that is anywhere in the lead."),
+        Meta(description="A job's id, a contact's id, a phone in any form, text or words anywhere in the lead."),
     ] = None
     outcome: Annotated[Outcome | None, Meta(description="The lead's fate.")] = None
     reason: Annotated[Reason | None, Meta(description="Why it ended in FAILED_FINAL.")] = None
@@ -79,7 +79,7 @@ class JobQuery(JobFilter, frozen=True, kw_only=True):
     """What to list, and how much of it."""
 
     state: JobState | None = None
-    limit: Annotated[int, Meta(ge=1, le=999_999, description="Most jobs in the answer; never more than 200.")] = 50
+    limit: Annotated[int, Meta(ge=1, le=999_999, description="Most jobs in the answer; above 200: 200.")] = 50
     cursor: Cursor = None
 
 

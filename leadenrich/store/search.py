@@ -13,17 +13,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from leadenrich.core.address_parser import same_words
-from leadenrich.core.phone import phone_typed
 from leadenrich.store.connection import Connection
 from leadenrich.store.job_list import JobList
 from leadenrich.store.job_view import JobView
-from leadenrich.store.lead_texts import PHONE_ENDS, LeadTexts, folded
+from leadenrich.store.lead_texts import LeadTexts
 from leadenrich.store.schema import Keys
+from leadenrich.store.text_filter import QUESTION_CHARS, Question
 
 SECONDS: Final = 3.0
 HITS_MAX: Final = 20
-QUESTION_CHARS: Final = 200
 _PART: Final = 100  # leads read and unpacked at once: 1 to 2 ms of work
 _IDS_PART: Final = 5_000
 _LANE_MAX: Final = 200_000  # waiting jobs of a lane that are looked at, the newest
@@ -32,47 +30,11 @@ _AT_ONCE: Final = 2  # searches of all visitors together
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The newest jobs that fit. `older` is where to go on; "" when all were looked at."""
+    """The newest jobs that fit, of `looked_at` leads. `older` is where to go on; "" when all were looked at."""
 
     jobs: list[JobView]
     looked_at: int
     older: str
-
-
-class Question:
-    """What somebody typed, ready to be held against leads."""
-
-    def __init__(self, text: str) -> None:
-        text = text[:QUESTION_CHARS].strip()
-        self._email = text.casefold() if "@" in text else ""
-        self._phone = phone_typed(text)
-        self._words = [self._spellings(word) for word in folded(text).split()]
-
-    @staticmethod
-    def _spellings(word: str) -> tuple[str, ...]:
-        """As it stands at a word's beginning; a number as a whole word; `street` also as `st`."""
-        if word.isdigit():
-            return (f" {word} ",)
-        return (f" {word}", *(f" {other} " for other in same_words(word)))
-
-    def fits(self, text: str) -> bool:
-        """By the phone's last ten digits, by part of the e-mail, or by every word somewhere in name and address.
-
-        `text` is a lead's, as `searchable` makes it.
-        """
-        if self._phone and self._phone + PHONE_ENDS in text:
-            return True
-        if self._email:
-            return self._email in text
-        for (
-            spellings
-        ) in self._words:  # loops, for this is asked of each kept lead: a third of what any() and all() cost
-            for spelling in spellings:
-                if spelling in text:
-                    break
-            else:
-                return False
-        return bool(self._words)
 
 
 class Search:
@@ -117,21 +79,19 @@ class Search:
             await self._texts.refresh()
             ids, moving = await self._ids(before.encode())
             hits: list[str] = []
-            looked_at = 0
+            leads = passed = 0  # a cancelled job's id stays in its lane until a worker comes by
             for first in range(0, len(ids), _PART):
                 part = ids[first : first + _PART]
                 texts = await self._texts.of(part, moving=moving)
                 places = [place for place, told in enumerate(texts) if question.fits(told)][: HITS_MAX - len(hits)]
                 hits += [part[place].decode() for place in places]
-                if len(hits) == HITS_MAX:
-                    looked_at += places[-1] + 1
-                    break
-                looked_at += len(part)
-                if time.monotonic() >= until:
+                seen = places[-1] + 1 if len(hits) == HITS_MAX else len(part)
+                leads, passed = leads + sum(map(bool, texts[:seen])), passed + seen
+                if len(hits) == HITS_MAX or time.monotonic() >= until:
                     break
             views = await self._jobs.load(hits)
-        older = ids[looked_at - 1].decode() if looked_at < len(ids) else ""
-        return Findings([view for view in views if view is not None], looked_at, older)
+        older = ids[passed - 1].decode() if passed < len(ids) else ""
+        return Findings([view for view in views if view is not None], leads, older)
 
     async def _ids(self, before: bytes) -> tuple[list[bytes], set[bytes]]:
         """Of all kept jobs, the newest first: ids begin with the time; and which of them have not ended.

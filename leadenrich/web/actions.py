@@ -53,7 +53,7 @@ class Paused(msgspec.Struct):
 class AuditQuery(msgspec.Struct):
     """How much of the log."""
 
-    limit: Annotated[int, Meta(ge=1, le=999_999, description="Most entries in the answer; never more than 200.")] = 50
+    limit: Annotated[int, Meta(ge=1, le=999_999, description="Most entries in the answer; above 200: 200.")] = 50
     cursor: Annotated[
         str | None,
         Meta(description="The next_cursor of an earlier answer.", extra_json_schema={"pattern": f"^{ENTRY_ID}$"}),

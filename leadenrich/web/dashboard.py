@@ -13,7 +13,7 @@ from msgspec import Meta
 from leadenrich.store.feed import Feed
 from leadenrich.store.history import FAILED, Period
 from leadenrich.store.interventions import UNTOLD, UnknownProvider
-from leadenrich.store.search import QUESTION_CHARS
+from leadenrich.store.text_filter import QUESTION_CHARS
 from leadenrich.telemetry.health import Health
 from leadenrich.web.access import COOKIE, SESSION_S, Access, Session
 from leadenrich.web.api import JOB_ID

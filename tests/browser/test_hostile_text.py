@@ -18,7 +18,7 @@ from playwright.async_api import Browser
 from leadenrich.core.lead import PostalAddress
 from leadenrich.sandbox.calls import Call
 from leadenrich.sandbox.faults import Fault, Faults
-from leadenrich.store.search import QUESTION_CHARS
+from leadenrich.store.text_filter import QUESTION_CHARS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,7 +11,8 @@ from queue_desk import Desk
 from leadenrich.core.job import Lane
 from leadenrich.core.lead import Lead, PostalAddress
 from leadenrich.store.lead_texts import LeadTexts, searchable
-from leadenrich.store.search import HITS_MAX, Question, Search
+from leadenrich.store.search import HITS_MAX, Search
+from leadenrich.store.text_filter import Question
 
 PAT = Lead(
     location_id="L",

@@ -182,6 +182,18 @@ async def test_a_phone_is_found_in_every_form(desk: Desk, kept: str, typed: str)
     assert [job.id for job in (await Search(desk.connection, desk.keys).find(typed)).jobs] == [found]
 
 
+@pytest.mark.parametrize(
+    "typed",
+    ["Zoë O’Hara", "zoe o'hara", "742 Evergreen Ter, Springfield, IL 62704", "742 evergreen terrace springfield"],
+)
+async def test_what_a_view_prints_is_found_when_it_is_typed(desk: Desk, typed: str) -> None:
+    """By the filter of lists as by the search: the name of two members, the address of five."""
+    found = await desk.new("c1", first_name="Zoë", last_name="O’Hara")
+    await desk.new("c2", "743 Evergreen Ave", first_name="Zoë", last_name="Hara")
+    assert await walk(desk.views, JobQuery(q=typed)) == [found]
+    assert [job.id for job in (await Search(desk.connection, desk.keys).find(typed)).jobs] == [found]
+
+
 async def test_lists_are_filtered_by_how_leads_ended(desk: Desk) -> None:
     for number in range(4):
         await desk.new(f"c{number}")
