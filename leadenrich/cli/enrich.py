@@ -17,11 +17,11 @@ from typing import Final
 
 from leadenrich.cli.configuration import mapping_of, refuse, rules_of, usable_to_serve
 from leadenrich.cli.enrich_told import Teller, ToldSteps
-from leadenrich.cli.job_told import WorkGoesOn, console
 from leadenrich.cli.loop import run_loop
 from leadenrich.cli.question import agreed
 from leadenrich.cli.status import DONE, FAILED
 from leadenrich.cli.store_access import Store, open_store, whoever, with_store
+from leadenrich.cli.terminal import WorkGoesOn, console
 from leadenrich.config import Config, Fault
 from leadenrich.core.errors import Trouble
 from leadenrich.core.job import Claim, Event, JobState, Lane, StepRecord

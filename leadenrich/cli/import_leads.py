@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from leadenrich.bulk.columns import BadColumns, ColumnMap, match_columns
 from leadenrich.bulk.csv_file import BadFile, CsvFile, CsvRows, Row, examine
@@ -33,6 +33,7 @@ from leadenrich.cli.bulk_store import (
 )
 from leadenrich.cli.configuration import usable
 from leadenrich.cli.status import DONE, FAILED, USAGE
+from leadenrich.cli.terminal import console
 from leadenrich.config import Config
 from leadenrich.core.lead import Lead
 
@@ -76,12 +77,12 @@ def _check_words(args: argparse.Namespace) -> None:
 
 
 def _import(config: Config, file: CsvFile, reader: LeadReader, args: argparse.Namespace) -> int:
-    tally, rows, console = Tally(), CsvRows(file), progress_console(as_json=args.json)
+    tally, rows, screen_console = Tally(), CsvRows(file), progress_console(as_json=args.json)
 
     async def act(store: BulkStore) -> int:
         with (
             Rejects(file, args.rejected or rejects_path(file.path)) as rejects,
-            BulkScreen(file.path.name, tally, file.size_bytes, console=console) as screen,
+            BulkScreen(file.path.name, tally, file.size_bytes, console=screen_console) as screen,
         ):
 
             def reject(row: Row, reason: str) -> None:
@@ -143,8 +144,8 @@ def _print(file: CsvFile, columns: ColumnMap, first: list[Lead], tally: Tally) -
     shown = [_told(lead) for lead in first]
     named = columns.named(file.header)
     for member in named if "location_id" in named else ["location_id", *named]:
-        table.add_row(member, named.get(member, "-"), *(lead[member] for lead in shown))
-    Console(markup=False, emoji=False, highlight=False).print(table)
+        table.add_row(member, *map(Text, (named.get(member, "-"), *(lead[member] for lead in shown))))
+    console().print(table)
     if unused := [name for place, name in enumerate(file.header) if place not in columns.places.values() and name]:
         print(f"Not used: {', '.join(unused)}")
     rows = "1 row" if tally.queued == 1 else f"{tally.queued:,} rows"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, TextIO, TypeAlias
+from typing import Final, TypeAlias
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from leadenrich.cli.terminal import console
 from leadenrich.core.job import JobState
 from leadenrich.store.job_view import AttemptView, JobView, StepView
 from leadenrich.store.switches import Pause
@@ -28,46 +25,10 @@ STYLES: Final = {
     JobState.SUCCEEDED.value: "green", JobState.FAILED_FINAL.value: "yellow",
     JobState.PROCESSING.value: "cyan", JobState.RETRY_SCHEDULED.value: "magenta",
 }  # fmt: skip
-PIPE_WIDTH: Final = 160
 _WIDE: Final = 110  # columns of a terminal that shows address and tries too
 _ROOMY: Final = 76  # below it the contact goes, which `jobs show` tells
 _ADDRESS_SIGNS: Final = 28
 _CONTACT_SIGNS: Final = 24  # HighLevel's own have 20
-_TRAILING: Final = re.compile(r" +$", re.MULTILINE)
-
-
-class _Trimmed(io.StringIO):
-    """A pipe's end: tables fill their columns with blanks, which nobody there needs at the end of a line."""
-
-    def __init__(self, pipe: TextIO) -> None:
-        super().__init__()
-        self._pipe = pipe
-
-    def write(self, text: str) -> int:
-        self._pipe.write(_TRAILING.sub("", text))
-        return len(text)
-
-    def flush(self) -> None:
-        self._pipe.flush()
-
-    def isatty(self) -> bool:
-        return False
-
-
-class WorkGoesOn(Console):
-    """A reader who leaves (`| head`) ends the words, and not the work that they tell of."""
-
-    def on_broken_pipe(self) -> None:
-        with contextlib.suppress(SystemExit):
-            super().on_broken_pipe()
-
-
-def console(kind: type[Console] = Console) -> Console:
-    """Of stdout, as it is now; NO_COLOR is honoured, and an id is no number to be coloured. A pipe has room."""
-    no_color = bool(os.environ.get("NO_COLOR"))
-    if sys.stdout.isatty():
-        return kind(file=sys.stdout, no_color=no_color, highlight=False)
-    return kind(file=_Trimmed(sys.stdout), width=PIPE_WIDTH, no_color=no_color, highlight=False)
 
 
 def print_jobs(jobs: Sequence[JobView], clean: Clean) -> None:
@@ -121,7 +82,8 @@ def print_job(job: JobView, pauses: Mapping[str, Pause], clean: Clean) -> None:
     _section(out, "Steps", _steps(job.steps))
     error = next((entry for entry in reversed(seen.timeline) if entry.error or entry.trace), None)
     if error is not None:
-        lines = f"{error.error}\n{error.trace}".rstrip().splitlines()
+        # An end with an outcome, as `no such property`, is no fault of ours: --json has its stack too.
+        lines = (error.error if job.outcome else f"{error.error}\n{error.trace}").rstrip().splitlines()
         _section(out, "Last error", Text("\n".join(_indented(line, clean) for line in lines)))
 
 

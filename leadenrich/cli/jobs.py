@@ -127,6 +127,7 @@ class _Deed:
     one: Callable[[str, Actor], Awaitable[None]]
     many: Callable[[bool, int, str | None], Awaitable[Tally]]
     lost: Callable[[int], Awaitable[int]] | None = None  # older failures that so many would push out
+    keep: int | None = None  # how many of those that it ends are kept
 
 
 def _retried(args: argparse.Namespace) -> Act:
@@ -152,7 +153,7 @@ def _cancelled(args: argparse.Namespace) -> Act:
         def many(dry_run: bool, limit: int, cursor: str | None) -> Awaitable[Tally]:
             return do.cancel_many(replace(wanted, dry_run=dry_run, limit=limit, cursor=cursor), whoever())
 
-        deed = _Deed("cancel", "End {}?", "waiting job", "{} cancelled", do.cancel, many, do.at_stake)
+        deed = _Deed("cancel", "End {}?", "waiting job", "{} cancelled", do.cancel, many, do.at_stake, do.keep_failed)
         return await _do(args, deed)
 
     return act
@@ -216,7 +217,7 @@ def _question(counted: Tally, deed: _Deed, args: argparse.Namespace) -> str:
     if counted.failures_removed:
         failures = _number(counted.failures_removed, "older failure")
         asked += f" {failures} will be removed to make room (queue.keep_failed)."
-    return asked
+    return asked + _beyond(counted.matched, deed)
 
 
 async def _one_by_one(args: argparse.Namespace, deed: _Deed) -> int:
@@ -256,7 +257,18 @@ def _tell(tally: Tally, deed: _Deed, args: argparse.Namespace) -> None:
         return
     skipped = f", {tally.skipped} left as they are: gone, or in another state by now" if tally.skipped else ""
     are_lost = f" {_number(lost, 'older failure')} removed to make room (queue.keep_failed)." if lost else ""
-    print(f"{deed.done.format(tally.done)}{skipped}.{are_lost}" if tally.matched else "No job fits.")
+    beyond = _beyond(tally.done, deed)
+    print(f"{deed.done.format(tally.done)}{skipped}.{are_lost}{beyond}" if tally.matched else "No job fits.")
+
+
+def _beyond(count: int, deed: _Deed) -> str:
+    """What becomes of more than are kept."""
+    if deed.keep is None or count <= deed.keep:
+        return ""
+    return (
+        f" Only the newest {deed.keep:,} are kept (queue.keep_failed): the others can neither be seen nor run again, "
+        "and their rows stay duplicates to an import for 30 days."
+    )
 
 
 def _number(count: int, what: str) -> str:

@@ -6,12 +6,12 @@ import argparse
 import sys
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from leadenrich.cli.parser import PROVIDER_NAMES as NAMES
 from leadenrich.cli.status import DONE, FAILED, USAGE
 from leadenrich.cli.store_access import Store, whoever, with_store
+from leadenrich.cli.terminal import console
 from leadenrich.store.interventions import UNTOLD, UnknownProvider
 from leadenrich.store.views import Stats
 
@@ -52,9 +52,12 @@ def _print(stats: Stats, *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(stats.providers).decode())
         return
-    table = Table("provider", "paused", "until", "calls a second", "credits today", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("provider", no_wrap=True, overflow="fold")  # the name that `pause` and `resume` want
+    for heading in ("paused", "until", "calls a second", "credits today"):
+        table.add_column(heading)
     for name, view in stats.providers.items():
         rate = "no limit" if view.rate == 0 else str(view.rate or "")
         credits = "" if view.credits_today is None else str(view.credits_today)
         table.add_row(name, view.paused or "no", view.until or "", rate, credits)
-    Console().print(table)
+    console().print(table)

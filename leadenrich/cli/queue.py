@@ -6,11 +6,11 @@ import argparse
 import sys
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from leadenrich.cli.status import DONE, FAILED
 from leadenrich.cli.store_access import Store, whoever, with_store
+from leadenrich.cli.terminal import console
 from leadenrich.core.job import JobState
 from leadenrich.store.interventions import UNTOLD
 from leadenrich.store.views import Stats
@@ -40,12 +40,12 @@ def _print(stats: Stats, *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(stats).decode())
         return
-    table = Table("lane", *(state.value for state in JobState), box=None, pad_edge=False)
-    for lane, counts in stats.lanes.items():
-        table.add_row(lane, *(str(counts[state.value]) for state in JobState))
-    console = Console()
-    console.print(table)
+    table = Table("state", *stats.lanes, box=None, pad_edge=False)
+    for state in JobState:
+        table.add_row(state.value, *(str(counts[state.value]) for counts in stats.lanes.values()))
+    out = console()
+    out.print(table)
     age = stats.oldest_waiting_seconds
-    console.print("nothing waits" if age is None else f"oldest waiting: {age:.0f} s", highlight=False)
+    out.print("nothing waits" if age is None else f"oldest waiting: {age:.0f} s", highlight=False)
     if stats.paused is not None:
-        console.print(f"PAUSED: {stats.paused}", highlight=False)
+        out.print(f"PAUSED: {stats.paused}", highlight=False)

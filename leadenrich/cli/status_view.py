@@ -16,10 +16,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from leadenrich.cli.job_told import console
 from leadenrich.cli.status import DONE, FAILED
 from leadenrich.cli.status_glance import GONE_S, READY_WITHIN_S, Glance, Looker
 from leadenrich.cli.store_access import Store, with_store
+from leadenrich.cli.terminal import console
 from leadenrich.core.job import JobState
 from leadenrich.core.times import iso
 from leadenrich.daemon.clock import now_ms

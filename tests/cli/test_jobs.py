@@ -11,7 +11,8 @@ import pytest
 from queue_desk import Desk
 from shell import Shell
 
-from leadenrich.core.job import Lane, Reason
+from leadenrich.core.job import Lane, Outcome, Reason
+from leadenrich.core.retry import Bury, Failure
 from leadenrich.store.audit import Audit
 
 
@@ -27,6 +28,13 @@ def failed(count: int, reason: Reason = Reason.ATTEMPTS_EXHAUSTED):
         return [claim.job_id for claim in claims]
 
     return act
+
+
+async def unmatched(desk: Desk) -> str:
+    job_id = await desk.new("unmatched")
+    failure = Failure("no such property", "Traceback (most recent call last)")
+    await desk.queue.bury(await desk.one(), Bury(Reason.PROPERTY_NOT_FOUND, failure, Outcome.NO_MATCH))
+    return job_id
 
 
 def waiting(*contacts: str, lane: Lane = Lane.LIVE):
@@ -86,6 +94,9 @@ def test_a_job_is_told_in_a_sentence_and_whole(shell: Shell) -> None:
     ):
         assert part in said
     assert json.loads(shell.done("jobs", "show", job_id, "--json").out)["id"] == job_id
+    said = " ".join(shell.done("jobs", "show", shell.desk(unmatched)).out.split())
+    assert "Last error no such property" in said
+    assert "Traceback" not in said, "the vendor's own answer: nobody has to look into our code"
     missing = shell.run("jobs", "show", "nobody", job_id)
     assert (missing.status, missing.lines[0]) == (1, told.lines[0])
     assert missing.err == "leadenrich: nobody: there is no such job; finished ones are kept for a while only\n"
@@ -184,7 +195,7 @@ def test_who_cancels_many_hears_which_failures_make_room(shell: Shell, monkeypat
     """More than queue.keep_failed push older failures out of what is kept; what was cancelled before is no loss."""
     monkeypatch.setattr("leadenrich.cli.jobs.BATCH", 4)
     shell.config.write_text(shell.config.read_text().replace("[queue]\n", "[queue]\nkeep_failed = 10\n"))
-    [first, *others] = shell.desk(failed(4))
+    failures = set(shell.desk(failed(4)))
     shell.desk(waiting("cancelled"))
     assert shell.done("jobs", "cancel", "--state", "QUEUED", "--yes").out == "1 cancelled.\n"
     shell.desk(waiting(*(f"w{number}" for number in range(8))))
@@ -194,10 +205,14 @@ def test_who_cancels_many_hears_which_failures_make_room(shell: Shell, monkeypat
     assert "End 6 waiting jobs? 1 older failure will be removed to make room (queue.keep_failed)." in asked
     told = shell.done("jobs", "cancel", "--state", "QUEUED", "--yes").out
     assert told == "8 cancelled. 3 older failures removed to make room (queue.keep_failed).\n"
-    assert {first, *others} & states(shell).keys() == {others[-1]}
+    assert len(failures & states(shell).keys()) == 1  # which, of one millisecond, is left to chance
     shell.desk(waiting("one-more"))
     told = shell.done("jobs", "cancel", "--state", "QUEUED", "--yes", "--json").out
     assert json.loads(told) == {"matched": 1, "done": 1, "skipped": 0, "failures_removed": 1}
+    shell.desk(waiting(*(f"more{number}" for number in range(11))))
+    beyond = "Only the newest 10 are kept (queue.keep_failed): the others can neither be seen nor run again"
+    assert f"End 11 waiting jobs? {beyond}" in shell.run("jobs", "cancel", "--state", "QUEUED").err
+    assert shell.done("jobs", "cancel", "--state", "QUEUED", "--yes").out.startswith(f"11 cancelled. {beyond}")
 
 
 @pytest.mark.parametrize(
