@@ -74,7 +74,7 @@ class Events:
     @operation(
         summary="Tells what happens, live",
         description="Server-Sent Events: `id` sorts by time, `event` is the name, `data` a LiveEvent as JSON. The "
-        "newest 5,000 entries of events can be asked for again. A comment comes every 15 s. A reader that falls 1,000 "
+        "newest 2,000 entries of events can be asked for again. A comment comes every 15 s. A reader that falls 1,000 "
         "events behind is cut off, and comes back with Last-Event-ID. Among the names: queued, started, completed, "
         "retrying, failed, stalled, throttled, provider_paused, provider_resumed, removed.",
         tag="events",
