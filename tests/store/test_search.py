@@ -151,3 +151,11 @@ async def test_what_was_read_is_forgotten_in_time(desk: Desk) -> None:
     await asyncio.sleep(0)  # the timer of no seconds comes round
     await desk.connection.execute("DEL", desk.keys.load(job_id.decode()))
     assert await texts.of([job_id], moving=()) == [""]
+
+
+async def test_only_leads_that_are_kept_count_as_looked_at(desk: Desk, search: Search) -> None:
+    """What was cancelled and pushed out by others leaves its id in its lane until a worker comes by."""
+    ids = [await desk.new(f"c{number}", first_name="Ada") for number in range(3)]
+    await desk.connection.execute("DEL", desk.keys.load(ids[0]), desk.keys.job(ids[0]))
+    found = await search.find("bob")
+    assert (found.jobs, found.looked_at, found.older) == ([], 2, "")
