@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Error, Page, async_playwright
 
 MISSING = "no Chromium on this machine (Debian: apt-get install chromium): the pages are not looked at in a browser"
 CLOSE_S = 10.0
@@ -158,7 +158,8 @@ async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[
 
         async def dismiss(dialog: Any) -> None:
             visitor.complaints.append(f"dialog: {dialog.message}")
-            await dialog.dismiss()
+            with suppress(Error):  # its page was left meanwhile
+                await dialog.dismiss()
 
         context.on("dialog", dismiss)
         yield visitor
