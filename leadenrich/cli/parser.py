@@ -72,7 +72,7 @@ def _jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lane", metavar="LANE", help="live or bulk")
     parser.add_argument("--contact", metavar="ID", help="of this contact")
     parser.add_argument("--location", metavar="ID", help="of this HighLevel location")
-    parser.add_argument("--q", metavar="TEXT", help="an id, a phone in any form, or text that is anywhere in the lead")
+    parser.add_argument("--q", metavar="TEXT", help="an id, a phone in any form, or text or words anywhere in the lead")
     parser.add_argument("--outcome", metavar="NAME", help="the lead's fate, as DISQUALIFIED")
     parser.add_argument("--reason", metavar="NAME", help="why it failed, as attempts_exhausted")
     parser.add_argument("--failure", metavar="KIND", help="not_cancelled, or unexpected: of these, without an outcome")
